@@ -1,0 +1,129 @@
+"""Instruction sets, threads and memory of the compiled engine.
+
+The engine is compiled once for each instruction set ("generic", "avx2", "avx512", "neon") and
+uses the best one this processor runs.  The environment variable ``FASTRNN_ISA``, read at first
+use, and `use_isa` choose another; asking for one that is not there is an error, never a silent
+fallback.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+__all__ = [
+    "available_isas",
+    "build_info",
+    "clear_scratch",
+    "current_isa",
+    "num_threads",
+    "use_isa",
+]
+
+# The compiled module is imported inside the functions: `import fastrnn` works without it, and
+# whoever needs it is told how to build it.
+
+
+def available_isas() -> list[str]:
+    """Instruction sets that are built in and that this processor runs, best first.
+
+    The last one is always ``"generic"``.
+
+    >>> "generic" in available_isas()
+    True
+    """
+    from fastrnn._native import core
+
+    return core.available_isas()
+
+
+def current_isa() -> str:
+    """The instruction set that calls use now.
+
+    Raises ``ValueError`` that lists the choices when ``FASTRNN_ISA`` names one that is not there.
+    """
+    from fastrnn._native import core
+
+    return core.current_isa()
+
+
+class use_isa:
+    """Use an instruction set from now on or, with ``with``, inside a block.
+
+    The choice is made at once and holds for the whole process, every thread included.  Backward
+    always runs on the instruction set that made its forward, whatever is chosen in between.
+
+    Raises ``ValueError`` that lists the choices when ``name`` is unknown or not supported here;
+    the selection then stays as it was.
+
+    >>> before = current_isa()
+    >>> with use_isa("generic"):
+    ...     current_isa()
+    'generic'
+    >>> current_isa() == before
+    True
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"name: expected the name of an instruction set (str), got {type(name).__name__}"
+            )
+        from fastrnn._native import core
+
+        self.name = name
+        self._previous = core.current_isa()
+        core.set_isa(name)
+
+    def __enter__(self) -> str:
+        # Chosen again: the object may have been made earlier, or entered before.
+        from fastrnn._native import core
+
+        core.set_isa(self.name)
+        return self.name
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from fastrnn._native import core
+
+        core.set_isa(self._previous)
+
+    def __repr__(self) -> str:
+        return f"use_isa({self.name!r})"
+
+
+def build_info() -> dict[str, Any]:
+    """What the compiled module is: version, compiler, instruction sets built, CUDA, OpenMP.
+
+    >>> info = build_info()
+    >>> {"version", "compiler", "isas", "cuda", "openmp"} <= set(info)
+    True
+    """
+    from fastrnn._native import core
+
+    return core.build_info()
+
+
+def num_threads() -> int:
+    """Threads that one call may use: OpenMP's maximum, which ``torch.set_num_threads`` also sets.
+
+    It is 1 in a forked child, where OpenMP's threads do not exist.
+    """
+    from fastrnn._native import core
+
+    return core.num_threads()
+
+
+def clear_scratch() -> None:
+    """Give the memory that is kept between calls back to the system.
+
+    Scratch is temporary memory (packed weights, gate chunks) that later calls reuse; the amount
+    kept is bounded.  Nothing a caller holds is affected.
+    """
+    from fastrnn._native import core
+
+    core.clear_scratch()
