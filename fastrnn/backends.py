@@ -8,8 +8,10 @@ fallback.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = [
     "available_isas",
@@ -47,7 +49,7 @@ def current_isa() -> str:
     return core.current_isa()
 
 
-class use_isa:
+class use_isa:  # noqa: N801 - called like a function; a class so that `with` works too
     """Use an instruction set from now on or, with ``with``, inside a block.
 
     The choice is made at once and holds for the whole process, every thread included.  Backward
