@@ -1,0 +1,76 @@
+"""Recurrent layers on NumPy arrays, forward and backward, without torch.
+
+For each cell there are three functions: ``lstm`` runs a layer for its outputs alone,
+``lstm_forward`` also returns a reserve, and ``lstm_backward`` takes the reserve and the
+gradients of the outputs to the gradients of everything that went in.  The cells are
+``rnn_tanh``, ``rnn_relu``, ``lstm``, ``gru``, ``gru_reset_before`` and ``peephole_lstm``.
+
+One call is one layer in one direction or two.  Arrays are float32 or float64, of any strides.
+Calls release the GIL and may run in several Python threads at once.
+
+>>> import numpy as np
+>>> rng = np.random.default_rng(0)
+>>> x = rng.normal(size=(5, 2, 3))  # [seq_len, batch_size, input_size]
+>>> weight_ih, weight_hh = rng.normal(size=(16, 3)), rng.normal(size=(16, 4))
+>>> y, h_n, c_n, reserve = lstm_forward(x, weight_ih, weight_hh)
+>>> y.shape
+(5, 2, 4)
+>>> grads = lstm_backward(2 * y, reserve)  # the loss is the sum of squares of y
+>>> grads.weight_hh.shape, grads.bias_ih
+((16, 4), None)
+"""
+
+from __future__ import annotations
+
+from fastrnn.ops import _families
+from fastrnn.ops._engine import Reserve
+from fastrnn.ops._families import Gradients, LSTMGradients, PeepholeGradients, public
+
+__all__ = [
+    "Gradients",
+    "LSTMGradients",
+    "PeepholeGradients",
+    "Reserve",
+    "gru",
+    "gru_backward",
+    "gru_forward",
+    "gru_reset_before",
+    "gru_reset_before_backward",
+    "gru_reset_before_forward",
+    "lstm",
+    "lstm_backward",
+    "lstm_forward",
+    "peephole_lstm",
+    "peephole_lstm_backward",
+    "peephole_lstm_forward",
+    "rnn_relu",
+    "rnn_relu_backward",
+    "rnn_relu_forward",
+    "rnn_tanh",
+    "rnn_tanh_backward",
+    "rnn_tanh_forward",
+]
+
+rnn_tanh = public(_families.one_state, "rnn_tanh")
+rnn_tanh_forward = public(_families.one_state_forward, "rnn_tanh", "forward")
+rnn_tanh_backward = public(_families.one_state_backward, "rnn_tanh", "backward")
+
+rnn_relu = public(_families.one_state, "rnn_relu")
+rnn_relu_forward = public(_families.one_state_forward, "rnn_relu", "forward")
+rnn_relu_backward = public(_families.one_state_backward, "rnn_relu", "backward")
+
+lstm = public(_families.two_states, "lstm")
+lstm_forward = public(_families.two_states_forward, "lstm", "forward")
+lstm_backward = public(_families.two_states_backward, "lstm", "backward")
+
+gru = public(_families.one_state, "gru")
+gru_forward = public(_families.one_state_forward, "gru", "forward")
+gru_backward = public(_families.one_state_backward, "gru", "backward")
+
+gru_reset_before = public(_families.one_state, "gru_reset_before")
+gru_reset_before_forward = public(_families.one_state_forward, "gru_reset_before", "forward")
+gru_reset_before_backward = public(_families.one_state_backward, "gru_reset_before", "backward")
+
+peephole_lstm = public(_families.peephole, "peephole_lstm")
+peephole_lstm_forward = public(_families.peephole_forward, "peephole_lstm", "forward")
+peephole_lstm_backward = public(_families.peephole_backward, "peephole_lstm", "backward")
