@@ -1,0 +1,230 @@
+"""Every cell as a loop of torch's own operations: slow, but right under any transform.
+
+Nothing here writes in place, so it works under ``torch.func`` (``vmap``, ``grad``, ``jvp``),
+forward-mode differentiation and double backward, also where torch's own layers do not.  The
+engine's layers come here when a call needs one of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from fastrnn._layouts import BATCH_FIRST, STEP, UNBATCHED
+
+__all__ = ["STEPS", "layer", "planned_layer", "stack"]
+
+State = tuple[Tensor, ...]
+# (x_gates [B, G*H], state, weight_hh, bias_hh, extra) -> next state; extra: unit parameters or,
+# for the LSTM, the projection's weight.
+Step = Callable[[Tensor, State, Tensor, "Tensor | None", "Tensor | None"], State]
+
+
+def _rnn(activation: Callable[[Tensor], Tensor]) -> Step:
+    def step(
+        x_gates: Tensor,
+        state: State,
+        weight_hh: Tensor,
+        bias_hh: Tensor | None,
+        extra: Tensor | None,  # noqa: ARG001 - one signature for all cells
+    ) -> State:
+        return (activation(x_gates + linear(state[0], weight_hh, bias_hh)),)
+
+    return step
+
+
+def _lstm(
+    x_gates: Tensor,
+    state: State,
+    weight_hh: Tensor,
+    bias_hh: Tensor | None,
+    weight_hr: Tensor | None,
+) -> State:
+    h, c = state
+    i, f, g, o = (x_gates + linear(h, weight_hh, bias_hh)).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    return (h if weight_hr is None else linear(h, weight_hr), c)
+
+
+def _peephole_lstm(
+    x_gates: Tensor,
+    state: State,
+    weight_hh: Tensor,
+    bias_hh: Tensor | None,
+    peephole: Tensor | None,
+) -> State:
+    assert peephole is not None
+    h, c = state
+    p_i, p_f, p_o = peephole.unbind(-2)
+    i, f, g, o = (x_gates + linear(h, weight_hh, bias_hh)).chunk(4, -1)
+    c_next = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
+    return (torch.sigmoid(o + p_o * c_next) * torch.tanh(c_next), c_next)
+
+
+def _gru(
+    x_gates: Tensor,
+    state: State,
+    weight_hh: Tensor,
+    bias_hh: Tensor | None,
+    extra: Tensor | None,  # noqa: ARG001
+) -> State:
+    (h,) = state
+    x_r, x_z, x_n = x_gates.chunk(3, -1)
+    h_r, h_z, h_n = linear(h, weight_hh, bias_hh).chunk(3, -1)
+    n = torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n)
+    return ((h - n) * torch.sigmoid(x_z + h_z) + n,)
+
+
+def _gru_reset_before(
+    x_gates: Tensor,
+    state: State,
+    weight_hh: Tensor,
+    bias_hh: Tensor | None,
+    extra: Tensor | None,  # noqa: ARG001
+) -> State:
+    (h,) = state
+    hidden_size = h.shape[-1]
+    x_r, x_z, x_n = x_gates.chunk(3, -1)
+    w_gates, w_n = weight_hh.split((2 * hidden_size, hidden_size), -2)
+    b_gates, b_n = (
+        (None, None) if bias_hh is None else bias_hh.split((2 * hidden_size, hidden_size), -1)
+    )
+    h_r, h_z = linear(h, w_gates, b_gates).chunk(2, -1)
+    n = torch.tanh(x_n + linear(torch.sigmoid(x_r + h_r) * h, w_n, b_n))
+    return ((h - n) * torch.sigmoid(x_z + h_z) + n,)
+
+
+STEPS: dict[str, Step] = {
+    "rnn_tanh": _rnn(torch.tanh),
+    "rnn_relu": _rnn(torch.relu),
+    "lstm": _lstm,
+    "gru": _gru,
+    "gru_reset_before": _gru_reset_before,
+    "peephole_lstm": _peephole_lstm,
+}
+NUM_STATES = {"lstm": 2, "peephole_lstm": 2}
+
+
+def walk(
+    cell: str,
+    x_gates: Sequence[Tensor],
+    state: State,
+    params: Sequence[Tensor | None],
+    reverse: bool,
+) -> tuple[list[Tensor], State]:
+    """One direction: the hidden state of every step, in the order of time, and the final state.
+
+    Steps may differ in their number of rows, as in a packed sequence (longest first): a row
+    whose sequence is over keeps its state, one whose sequence starts later (walking backwards)
+    starts from its initial state.
+    """
+    step = STEPS[cell]
+    _, weight_hh, _, bias_hh, extra = params
+    assert weight_hh is not None
+    outputs: list[Tensor] = []
+    for gates in reversed(x_gates) if reverse else x_gates:
+        rows = gates.shape[0]
+        if rows == state[0].shape[0]:
+            state = step(gates, state, weight_hh, bias_hh, extra)
+            outputs.append(state[0])
+        else:
+            running = step(gates, tuple(s[:rows] for s in state), weight_hh, bias_hh, extra)
+            state = tuple(torch.cat((r, s[rows:])) for r, s in zip(running, state, strict=True))
+            outputs.append(running[0])
+    return (outputs[::-1] if reverse else outputs), state
+
+
+def layer(
+    cell: str,
+    steps: Sequence[Tensor],
+    initial: Sequence[Tensor | None],
+    weights: Sequence[Tensor | None],
+) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+    """One layer over ``steps`` (each [B_t, I]); ``weights`` are 5 a direction, in the order
+    weight_ih, weight_hh, bias_ih, bias_hh, extra; initial and final states are [D, B, H].
+    """
+    results = []
+    for direction in range(len(weights) // 5):
+        params = weights[5 * direction : 5 * direction + 5]
+        weight_ih, weight_hh, bias_ih, _, extra = params
+        assert weight_ih is not None
+        assert weight_hh is not None
+        x_gates = [linear(x, weight_ih, bias_ih) for x in steps]
+        # hidden [B, P or H]: weight_hh's columns; cell state [B, H]: a projection's columns.
+        widths = [weight_hh.shape[-1]]
+        if NUM_STATES.get(cell) == 2:
+            projected = cell == "lstm" and extra is not None
+            widths.append(extra.shape[-1] if projected and extra is not None else widths[0])
+        state = tuple(
+            steps[0].new_zeros(steps[0].shape[0], width) if given is None else given[direction]
+            for given, width in zip(initial, widths, strict=True)
+        )
+        results.append(walk(cell, x_gates, state, params, reverse=direction == 1))
+    outputs = [torch.cat(per_step, -1) for per_step in zip(*(r[0] for r in results), strict=True)]
+    finals = tuple(torch.stack(states) for states in zip(*(r[1] for r in results), strict=True))
+    return outputs, finals
+
+
+def stack(
+    cell: str,
+    x: Tensor,
+    batch_sizes: list[int] | None,
+    initial: Sequence[Tensor | None],
+    weights: Sequence[Sequence[Tensor | None]],
+    dropout: float,
+) -> tuple[Tensor, ...]:
+    """``(y, h_n[, c_n])`` of a stack of layers with ``dropout`` between them.
+
+    ``x`` is [T, B, I], or the rows of a packed sequence with its ``batch_sizes``; ``weights`` has
+    one entry a layer, as for `layer`; the states hold all layers and directions.
+    """
+    states: list[tuple[Tensor, ...]] = []
+    for index, layer_weights in enumerate(weights):
+        if index and dropout:
+            x = torch.dropout(x, dropout, True)
+        directions = len(layer_weights) // 5
+        here = slice(index * directions, (index + 1) * directions)
+        steps = x.unbind(0) if batch_sizes is None else x.split(batch_sizes)
+        outputs, finals = layer(
+            cell, steps, [None if s is None else s[here] for s in initial], layer_weights
+        )
+        x = torch.stack(outputs) if batch_sizes is None else torch.cat(outputs)
+        states.append(finals)
+    return (x, *(torch.cat(parts) for parts in zip(*states, strict=True)))
+
+
+def planned_layer(
+    cell: str,
+    x_layout: int,
+    y_layout: int,
+    x: Tensor,
+    initial: Sequence[Tensor | None],
+    weights: Sequence[Tensor | None],
+    params_per_direction: int,
+) -> tuple[Tensor, ...]:
+    """``(y, h_n[, c_n])`` of one layer in the engine's layouts."""
+    padded: list[Tensor | None] = []
+    for start in range(0, len(weights), params_per_direction):
+        padded += weights[start : start + params_per_direction]
+        padded += [None] * (5 - params_per_direction)
+    # To [T, B, F] and [D, B, H], and back; a step is a sequence of one.
+    missing_batch = x_layout == UNBATCHED or (x_layout == STEP and x.dim() == 1)
+    if x_layout == BATCH_FIRST:
+        x = x.transpose(0, 1)
+    if missing_batch:
+        x, initial = x.unsqueeze(-2), [None if s is None else s.unsqueeze(-2) for s in initial]
+    if x_layout == STEP:
+        x, initial = x.unsqueeze(0), [None if s is None else s.unsqueeze(0) for s in initial]
+    outputs, finals = layer(cell, x.unbind(0), initial, padded)
+    result = [torch.stack(outputs), *finals]
+    if x_layout == STEP:
+        result = [tensor.squeeze(0) for tensor in result]
+    if missing_batch:
+        result = [tensor.squeeze(-2) for tensor in result]
+    if y_layout == BATCH_FIRST:
+        result[0] = result[0].transpose(0, 1)
+    return tuple(result)

@@ -1,0 +1,231 @@
+"""Single steps: the cells behind the layers, in place of ``torch.nn``'s."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter
+from torch.nn.modules.rnn import RNNCellBase
+
+from fastrnn import _composed
+from fastrnn._dispatch import engine_refuses, run_step, transforms_active
+from fastrnn._layouts import STEP
+from fastrnn._native import core
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, step_plan
+
+__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
+
+_is_compiling = torch.compiler.is_compiling
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+class _Cell(RNNCellBase):
+    """What the cells share: reading the weights, and choosing who computes a step."""
+
+    torch_twin: ClassVar[type[RNNCellBase]]
+    _num_states: ClassVar[int] = 1
+    _number: ClassVar[int]
+
+    def _cell(self) -> int | None:
+        return self._number
+
+    def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch's name
+        if not _is_compiling():
+            result = self._forward_engine(input, hx)
+            if result is not None:
+                return result
+            if transforms_active():
+                return self._forward_composed(input, hx)
+        return self.torch_twin.forward(self, input, hx)
+
+    def refusal(self, input: Any, hx: Any = None) -> str | None:  # noqa: A002
+        """Why a call with these arguments would not run on the engine; None where it would."""
+        call = self._engine_call(input, hx)
+        return call if isinstance(call, str) else None
+
+    def _engine_call(self, input: Any, hx: Any) -> tuple[Any, ...] | str:  # noqa: A002
+        kind = type(input)
+        if kind is not Tensor and kind is not Parameter:
+            return f"input is a {kind.__name__}"
+        if self._num_states == 1:
+            initial = (hx,)
+        elif hx is None:
+            initial = (None, None)
+        elif type(hx) in (tuple, list) and len(hx) == 2 and hx[0] is not None and hx[1] is not None:
+            initial = (hx[0], hx[1])
+        else:
+            return "hx is not a pair"
+        cell = self._cell()
+        if cell is None:
+            return "unknown nonlinearity"
+        weights = self._engine_weights()
+        if (weights[2] is None) != (weights[3] is None):
+            return "one bias is missing"
+        plan = step_plan(
+            core.isa_id(), cell, input.dtype, input.shape, self.input_size, self.hidden_size
+        )
+        reason = engine_refuses(input, initial, weights, plan)
+        return (plan, input, initial, weights) if reason is None else reason
+
+    def _forward_engine(self, input: Any, hx: Any) -> Any:  # noqa: A002
+        call = self._engine_call(input, hx)
+        if isinstance(call, str):
+            return None
+        states = run_step(*call)
+        return states[0] if self._num_states == 1 else states
+
+    def _engine_weights(self) -> list[Tensor | None]:
+        """Weights as they are now, never remembered; a missing one as None."""
+        parameters = self._parameters
+        return [
+            parameters[name] if name in parameters else getattr(self, name) for name in _NAMES
+        ]
+
+    def _forward_composed(self, input: Tensor, hx: Any) -> Any:  # noqa: A002
+        states = () if hx is None else (hx,) if self._num_states == 1 else tuple(hx)
+        self._check(input, states)
+        cell = self._cell()
+        if cell is None:
+            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+        outputs = _composed.planned_layer(
+            CELL_INFO[cell]["name"],
+            STEP,
+            STEP,
+            input,
+            states or (None,) * self._num_states,
+            self._engine_weights(),
+            4,
+        )
+        return outputs[0] if self._num_states == 1 else (outputs[0], outputs[2])
+
+    def _check(self, input: Tensor, states: tuple[Tensor, ...]) -> None:  # noqa: A002
+        """The errors of torch's cells, where torch's own code is not there to raise them."""
+        name = self.torch_twin.__name__
+        if input.dim() not in (1, 2):
+            raise ValueError(
+                f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead"
+            )
+        for index, state in enumerate(states):
+            if state.dim() not in (1, 2):
+                what = "hidden" if self._num_states == 1 else f"hx[{index}]"
+                raise ValueError(
+                    f"{name}: Expected {what} to be 1D or 2D, got {state.dim()}D instead"
+                )
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {input.shape[-1]} "
+                f"expected {self.input_size}"
+            )
+        for index, state in enumerate(states):
+            if input.shape[:-1] != state.shape[:-1]:
+                raise RuntimeError(
+                    f"Input batch size {tuple(input.shape[:-1])} doesn't match "
+                    f"hidden{index} batch size {tuple(state.shape[:-1])}"
+                )
+            if state.shape[-1] != self.hidden_size:
+                raise RuntimeError(
+                    f"hidden{index} has inconsistent hidden_size: "
+                    f"got {state.shape[-1]}, expected {self.hidden_size}"
+                )
+
+    def __prepare_scriptable__(self) -> Module:
+        """What ``torch.jit.script`` compiles in our place: torch's cell, with our parameters."""
+        twin = self.torch_twin.__new__(self.torch_twin)
+        twin.__dict__ = self.__dict__.copy()
+        return twin
+
+
+class RNNCell(_Cell):
+    r"""One step of a simple recurrent cell, in place of ``torch.nn.RNNCell``.
+
+    ``h' = f(W_ih @ x + b_ih + W_hh @ h + b_hh)``, f = tanh or relu (``nonlinearity``).
+
+    Shapes: input [B, I] or [I]; hx [B, H] or [H], zeros if not given; returns h' like hx.
+    Dtypes, parameters and errors as in ``torch.nn.RNNCell``: ValueError for a wrong rank,
+    RuntimeError for sizes that don't fit.  Source: Elman 1990.
+
+    >>> import torch, fastrnn
+    >>> fastrnn.nn.RNNCell(3, 5)(torch.randn(2, 3)).shape
+    torch.Size([2, 5])
+    """
+
+    __constants__ = ["input_size", "hidden_size", "bias", "nonlinearity"]  # noqa: RUF012
+    torch_twin = torch.nn.RNNCell
+
+    nonlinearity: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, num_chunks=1, device=device, dtype=dtype)
+        self.nonlinearity = nonlinearity
+
+    def _cell(self) -> int | None:
+        return CELL_NUMBERS.get(f"rnn_{self.nonlinearity}")
+
+
+class LSTMCell(_Cell):
+    r"""One step of an LSTM cell, in place of ``torch.nn.LSTMCell``.
+
+    Equations as in `fastrnn.nn.LSTM`, gates in the order i, f, g, o.
+
+    Shapes: input [B, I] or [I]; hx a pair ``(h, c)`` of [B, H] or [H], zeros if not given;
+    returns ``(h', c')`` alike.  Dtypes, parameters and errors as in ``torch.nn.LSTMCell``:
+    ValueError for a wrong rank, RuntimeError for sizes that don't fit.  Source: Hochreiter &
+    Schmidhuber 1997, Gers et al. 2000.
+
+    >>> import torch, fastrnn
+    >>> h, c = fastrnn.nn.LSTMCell(3, 5)(torch.randn(2, 3))
+    >>> h.shape, c.shape
+    (torch.Size([2, 5]), torch.Size([2, 5]))
+    """
+
+    torch_twin = torch.nn.LSTMCell
+    _num_states = 2
+    _number = CELL_NUMBERS["lstm"]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, num_chunks=4, device=device, dtype=dtype)
+
+
+class GRUCell(_Cell):
+    r"""One step of a GRU cell, in place of ``torch.nn.GRUCell``.
+
+    Equations as in `fastrnn.nn.GRU` (reset after the matmul), gates in the order r, z, n.
+
+    Shapes: input [B, I] or [I]; hx [B, H] or [H], zeros if not given; returns h' like hx.
+    Dtypes, parameters and errors as in ``torch.nn.GRUCell``: ValueError for a wrong rank,
+    RuntimeError for sizes that don't fit.  Source: Cho et al. 2014, version 3.
+
+    >>> import torch, fastrnn
+    >>> fastrnn.nn.GRUCell(3, 5)(torch.randn(2, 3)).shape
+    torch.Size([2, 5])
+    """
+
+    torch_twin = torch.nn.GRUCell
+    _number = CELL_NUMBERS["gru"]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)

@@ -1,0 +1,84 @@
+"""The GRU layer."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+import torch
+
+from fastrnn.nn._base import RecurrentLayer
+
+__all__ = ["GRU"]
+
+
+class GRU(RecurrentLayer):
+    r"""Gated recurrent unit layers, in place of ``torch.nn.GRU``.
+
+    For each step, layer and direction (gates in the weights in the order r, z, n)::
+
+        r  = s(W_ir @ x + b_ir + W_hr @ h + b_hr)
+        z  = s(W_iz @ x + b_iz + W_hz @ h + b_hz)
+        n  = tanh(W_in @ x + b_in + r*(W_hn @ h + b_hn))
+        h' = (1 - z)*n + z*h
+
+    The reset gate acts after the matmul, as in torch, cuDNN and Keras (``reset_after=True``).
+    Arguments, parameters and their names, initialization, ``state_dict`` and errors are those of
+    ``torch.nn.GRU``.
+
+    Args:
+        input_size: number of features of the input, I.
+        hidden_size: number of units, H.
+        num_layers: layers, each taking the outputs of the one before.
+        bias: whether there are ``b_ih`` and ``b_hh``.
+        batch_first: input and output are [B, T, *] instead of [T, B, *]; the states are not.
+        dropout: probability of zeroing an element between layers, in training.
+        bidirectional: add a second direction, D = 2; outputs are concatenated.
+        device, dtype: of the parameters.
+
+    Shapes:
+        - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
+        - hx: [D*num_layers, B, H] or [D*num_layers, H]; zeros if not given.
+        - returns ``(output, h_n)``: output [T, B, D*H], [B, T, D*H] or [T, D*H]; h_n as hx.
+
+    The engine takes float32 and float64 on the CPU.  Anything else (``PackedSequence``, half
+    precision, complex, other devices, autocast, ``torch.compile``, ``torch.func`` transforms,
+    forward-mode and double differentiation) is computed with torch's own operations;
+    `refusal` tells for a given call.
+
+    Raises:
+        ValueError: input of another rank, or of another dtype than the weights.
+        RuntimeError: feature or state sizes that don't fit, or a sequence of no steps.
+
+    Source: Cho et al. 2014 in the form of its third version (reset after the matmul);
+    conventions of ``torch.nn.GRU``.
+
+    >>> import torch, fastrnn
+    >>> gru = fastrnn.nn.GRU(3, 5, batch_first=True)
+    >>> output, h_n = gru(torch.randn(4, 7, 3))
+    >>> output.shape, h_n.shape
+    (torch.Size([4, 7, 5]), torch.Size([1, 4, 5]))
+    """
+
+    torch_twin = torch.nn.GRU
+
+    @overload
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "proj_size" in kwargs:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        super().__init__("GRU", *args, **kwargs)

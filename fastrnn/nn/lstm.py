@@ -1,0 +1,91 @@
+"""The LSTM layer."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+import torch
+
+from fastrnn.nn._base import RecurrentLayer
+
+__all__ = ["LSTM"]
+
+
+class LSTM(RecurrentLayer):
+    r"""Long short-term memory layers, in place of ``torch.nn.LSTM``.
+
+    For each step, layer and direction (gates in the weights in the order i, f, g, o)::
+
+        i, f, o = s(W @ [x, h] + b)        one row of W_ih, W_hh, b_ih + b_hh each
+        g       = tanh(W @ [x, h] + b)
+        c'      = f*c + i*g
+        h'      = o*tanh(c')               with proj_size: h' = W_hr @ (o*tanh(c'))
+
+    Arguments, parameters and their names, initialization, ``state_dict`` and errors are those of
+    ``torch.nn.LSTM``.
+
+    Args:
+        input_size: number of features of the input, I.
+        hidden_size: number of units, H.
+        num_layers: layers, each taking the outputs of the one before.
+        bias: whether there are ``b_ih`` and ``b_hh``.
+        batch_first: input and output are [B, T, *] instead of [T, B, *]; the states are not.
+        dropout: probability of zeroing an element between layers, in training.
+        bidirectional: add a second direction, D = 2; outputs are concatenated.
+        proj_size: size P of a projection of the hidden state; 0 for none (then P = H below).
+        device, dtype: of the parameters.
+
+    Shapes:
+        - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
+        - hx: a pair ``(h0, c0)``, [D*num_layers, B, P] and [D*num_layers, B, H], without the B
+          where the input has none; zeros if not given.
+        - returns ``(output, (h_n, c_n))``: output [T, B, D*P], [B, T, D*P] or [T, D*P]; the
+          states as in hx.
+
+    The engine takes float32 and float64 on the CPU.  Anything else (``PackedSequence``,
+    ``proj_size``, half precision, complex, other devices, autocast, ``torch.compile``,
+    ``torch.func`` transforms, forward-mode and double differentiation) is computed with torch's
+    own operations; `refusal` tells for a given call.
+
+    Raises:
+        ValueError: input of another rank, or of another dtype than the weights.
+        RuntimeError: feature or state sizes that don't fit, or a sequence of no steps.
+
+    Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; conventions
+    of ``torch.nn.LSTM``.
+
+    >>> import torch, fastrnn
+    >>> lstm = fastrnn.nn.LSTM(3, 5, bidirectional=True)
+    >>> output, (h_n, c_n) = lstm(torch.randn(7, 4, 3))
+    >>> output.shape, h_n.shape, c_n.shape
+    (torch.Size([7, 4, 10]), torch.Size([2, 4, 5]), torch.Size([2, 4, 5]))
+    """
+
+    torch_twin = torch.nn.LSTM
+    _num_states = 2
+
+    # What torch's forward calls on itself beyond RNNBase.
+    get_expected_cell_size = torch.nn.LSTM.get_expected_cell_size
+    check_forward_args = torch.nn.LSTM.check_forward_args
+    permute_hidden = torch.nn.LSTM.permute_hidden
+
+    @overload
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("LSTM", *args, **kwargs)

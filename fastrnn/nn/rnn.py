@@ -1,0 +1,92 @@
+"""The simple recurrent layer."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+import torch
+
+from fastrnn.nn._base import RecurrentLayer
+
+__all__ = ["RNN"]
+
+
+class RNN(RecurrentLayer):
+    r"""Simple (Elman) recurrent layers, in place of ``torch.nn.RNN``.
+
+    For each step, layer and direction::
+
+        h' = f(W_ih @ x + b_ih + W_hh @ h + b_hh)       f = tanh or relu
+
+    Arguments, parameters and their names, initialization, ``state_dict`` and errors are those of
+    ``torch.nn.RNN``; the fourth positional argument is ``nonlinearity``.
+
+    Args:
+        input_size: number of features of the input, I.
+        hidden_size: number of units, H.
+        num_layers: layers, each taking the outputs of the one before.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        bias: whether there are ``b_ih`` and ``b_hh``.
+        batch_first: input and output are [B, T, *] instead of [T, B, *]; the states are not.
+        dropout: probability of zeroing an element between layers, in training.
+        bidirectional: add a second direction, D = 2; outputs are concatenated.
+        device, dtype: of the parameters.
+
+    Shapes:
+        - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
+        - hx: [D*num_layers, B, H] or [D*num_layers, H]; zeros if not given.
+        - returns ``(output, h_n)``: output [T, B, D*H], [B, T, D*H] or [T, D*H]; h_n as hx.
+
+    The engine takes float32 and float64 on the CPU.  Anything else (``PackedSequence``, half
+    precision, complex, other devices, autocast, ``torch.compile``, ``torch.func`` transforms,
+    forward-mode and double differentiation) is computed with torch's own operations;
+    `refusal` tells for a given call.
+
+    Raises:
+        ValueError: input of another rank, or of another dtype than the weights.
+        RuntimeError: feature or state sizes that don't fit, or a sequence of no steps.
+
+    Source: Elman, "Finding structure in time", 1990; conventions of ``torch.nn.RNN``.
+
+    >>> import torch, fastrnn
+    >>> rnn = fastrnn.nn.RNN(3, 5, num_layers=2, nonlinearity="relu")
+    >>> output, h_n = rnn(torch.randn(7, 4, 3))
+    >>> output.shape, h_n.shape
+    (torch.Size([7, 4, 5]), torch.Size([2, 4, 5]))
+    """
+
+    torch_twin = torch.nn.RNN
+
+    nonlinearity: str
+
+    @overload
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "proj_size" in kwargs:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        if len(args) > 3:
+            self.nonlinearity = args[3]
+            args = args[:3] + args[4:]
+        else:
+            self.nonlinearity = kwargs.pop("nonlinearity", "tanh")
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise ValueError(
+                f"Unknown nonlinearity '{self.nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
+        super().__init__(f"RNN_{self.nonlinearity.upper()}", *args, **kwargs)
