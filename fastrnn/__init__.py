@@ -32,7 +32,7 @@ from fastrnn.backends import (
 
 if TYPE_CHECKING:
     from fastrnn import functional, nn, ops, reference
-    from fastrnn.convert import convert, restore
+    from fastrnn._convert import convert, restore
 
 __version__ = "0.1.0"
 
@@ -54,12 +54,12 @@ __all__ = [
 
 # Public name -> (module that holds it, attribute or "" for the module itself, needs torch).
 _LAZY: dict[str, tuple[str, str, bool]] = {
-    "convert": ("fastrnn.convert", "convert", True),
+    "convert": ("fastrnn._convert", "convert", True),
     "functional": ("fastrnn.functional", "", True),
     "nn": ("fastrnn.nn", "", True),
     "ops": ("fastrnn.ops", "", False),
     "reference": ("fastrnn.reference", "", False),
-    "restore": ("fastrnn.convert", "restore", True),
+    "restore": ("fastrnn._convert", "restore", True),
 }
 
 
@@ -77,12 +77,9 @@ def __getattr__(name: str) -> Any:
             "Install it with `pip install fastrnn[torch]`; fastrnn.ops works without it.",
             name="torch",
         ) from error
-    # Importing fastrnn.convert binds the module to that name here; it must become the function,
-    # whichever of its two names was asked for first.
-    for other, (where, attribute, _) in _LAZY.items():
-        if where == module_name:
-            globals()[other] = getattr(module, attribute) if attribute else module
-    return globals()[name]
+    value = getattr(module, attribute) if attribute else module
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ device, shapes and made weights, initial states and the input's last dimension c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,10 +17,10 @@ from fastrnn._layouts import STEP
 from fastrnn._native import core
 from fastrnn._plan import CELL_INFO, LayerPlan
 
-__all__ = ["LayerFunction", "forward_engine"]
+__all__ = ["apply_layer", "forward_engine"]
 
 _num_threads = torch.get_num_threads
-_functorch_active = torch._C._are_functorch_transforms_active  # type: ignore[attr-defined]
+_functorch_active = torch._C._are_functorch_transforms_active
 _is_grad_enabled = torch.is_grad_enabled
 
 # A fresh mapping costs about 0.4 ms a MiB in page faults on the first touch, so big reserves
@@ -36,13 +36,12 @@ def _new_reserve(like: Tensor, nbytes: int) -> Tensor:
 
 def _addresses(tensors: Sequence[Tensor | None], per_direction: int) -> tuple[Any, ...]:
     """Addresses grouped by direction, five each, 0 for what is missing."""
-    if per_direction == 5:
-        flat = [0 if t is None else t.data_ptr() for t in tensors]
-        return tuple(tuple(flat[i : i + 5]) for i in range(0, len(flat), 5))
     flat = [0 if t is None else t.data_ptr() for t in tensors]
+    if per_direction == 5:
+        return tuple([tuple(flat[i : i + 5]) for i in range(0, len(flat), 5)])
     if len(flat) == 4:
         return ((flat[0], flat[1], flat[2], flat[3], 0),)
-    return tuple((*flat[i : i + 4], 0) for i in range(0, len(flat), 4))
+    return tuple([(*flat[i : i + 4], 0) for i in range(0, len(flat), 4)])
 
 
 def forward_engine(
@@ -56,26 +55,26 @@ def forward_engine(
 ) -> None:
     """``core.forward`` on tensors; the states as addresses, for the caller may hold more in one."""
     strides = x.stride()
-    y_strides = plan.y_strides
     core.forward(
         plan.cell,
         plan.itemsize,
         plan.isa,
         _num_threads(),
         plan.sizes,
-        (x.data_ptr(), strides[plan.x_dims[0]], strides[plan.x_dims[1]]),
+        (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim]),
         _addresses(weights, plan.params_per_direction),
         initial,
-        (y.data_ptr(), y_strides[plan.y_dims[0]], y_strides[plan.y_dims[1]]),
+        (y.data_ptr(), *plan.y_steps),
         final,
         reserve,
     )
 
 
-class LayerFunction(torch.autograd.Function):
+class _Layer(torch.autograd.Function):
     """``(plan, x, h0, c0, *weights) -> (y, h_n[, c_n])``, for a step ``(y[, c_n])``.
 
-    ``c0`` is None for a cell with one state; a state given as None is zero.
+    ``c0`` is None for a cell with one state; a state given as None is zero.  Written with the
+    cost of each line in mind: for a small layer this is most of the time of a call.
     """
 
     @staticmethod
@@ -89,19 +88,20 @@ class LayerFunction(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         y = x.new_empty_strided(plan.y_shape, plan.y_strides)
         shape, strides = plan.state_shape, plan.state_strides
+        is_step = plan.x_layout == STEP
         # A step's output is its final hidden state: one tensor serves as both.
-        h_n = y if plan.x_layout == STEP else x.new_empty_strided(shape, strides)
+        h_n = y if is_step else x.new_empty_strided(shape, strides)
         reserve = _new_reserve(x, plan.reserve_bytes)
-        initial: tuple[int, ...]
-        final: tuple[int, ...]
+        h0_at = 0 if h0 is None else h0.data_ptr()
+        outputs: tuple[Tensor, ...]
         if plan.num_states == 1:
-            outputs: tuple[Tensor, ...] = (y,) if h_n is y else (y, h_n)
-            initial = (0 if h0 is None else h0.data_ptr(),)
-            final = (h_n.data_ptr(),)
+            outputs = (y,) if is_step else (y, h_n)
+            initial: tuple[int, ...] = (h0_at,)
+            final: tuple[int, ...] = (h_n.data_ptr(),)
         else:
             c_n = x.new_empty_strided(shape, strides)
-            outputs = (y, c_n) if h_n is y else (y, h_n, c_n)
-            initial = (0 if h0 is None else h0.data_ptr(), 0 if c0 is None else c0.data_ptr())
+            outputs = (y, c_n) if is_step else (y, h_n, c_n)
+            initial = (h0_at, 0 if c0 is None else c0.data_ptr())
             final = (h_n.data_ptr(), c_n.data_ptr())
         forward_engine(plan, x, initial, weights, y, final, reserve.data_ptr())
         ctx.save_for_backward(x, h0, c0, y, reserve, *weights)
@@ -111,63 +111,70 @@ class LayerFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        if not any(grad is not None for grad in grads):
-            return (None,) * len(ctx.needs_input_grad)
+        wanted = ctx.needs_input_grad
         if _is_grad_enabled() or _functorch_active():
             return _backward_composed(ctx, grads)
         plan: LayerPlan = ctx.plan
         x, h0, c0, y, reserve, *weights = ctx.saved_tensors
-        _, need_x, need_h0, need_c0, *need_weights = ctx.needs_input_grad
-        grads = tuple(None if g is None else g.resolve_neg() for g in grads)
 
         grad_y = grads[0]
         if grad_y is None:
-            grad_y_address = (0, 0, 0)
+            grad_y_at = (0, 0, 0)
         else:
+            if grad_y.stride()[-1] != 1 or grad_y.is_neg():
+                grad_y = grad_y.resolve_neg().contiguous()
             strides = grad_y.stride()
-            if strides[-1] != 1:
-                grad_y = grad_y.contiguous()
-                strides = grad_y.stride()
-            grad_y_address = (grad_y.data_ptr(), strides[plan.y_dims[0]], strides[plan.y_dims[1]])
-        grad_final = [None if g is None else g.contiguous() for g in grads[1:]]
-        if plan.x_layout == STEP:  # the hidden state's gradient is grad_y
-            grad_final.insert(0, None)
-
-        grad_x = x.new_empty_strided(x.shape, plan.x_strides) if need_x else None
-        grad_h0 = torch.empty_like(h0) if need_h0 else None
-        grad_c0 = torch.empty_like(c0) if need_c0 else None
-        grad_weights = [
-            torch.empty_like(w) if need else None
-            for w, need in zip(weights, need_weights, strict=True)
-        ]
-        two = plan.num_states == 2
-        x_strides, y_strides = x.stride(), plan.y_strides
-        time, batch = plan.x_dims
+            grad_y_at = (grad_y.data_ptr(), strides[plan.y_time_dim], strides[plan.y_batch_dim])
+        # A step's grad_y is the gradient of its hidden state, too.
+        grad_h_n = None if plan.x_layout == STEP else _contiguous(grads[1])
+        grad_final: tuple[int, ...] = (0 if grad_h_n is None else grad_h_n.data_ptr(),)
+        grad_h0 = torch.empty_like(h0) if wanted[2] else None
         initial: tuple[int, ...] = (0 if h0 is None else h0.data_ptr(),)
         grad_initial: tuple[int, ...] = (0 if grad_h0 is None else grad_h0.data_ptr(),)
-        if two:
+        grad_c0 = None
+        if plan.num_states == 2:
+            grad_c_n = _contiguous(grads[-1])
+            grad_c0 = torch.empty_like(c0) if wanted[3] else None
+            grad_final += (0 if grad_c_n is None else grad_c_n.data_ptr(),)
             initial += (0 if c0 is None else c0.data_ptr(),)
             grad_initial += (0 if grad_c0 is None else grad_c0.data_ptr(),)
+        grad_x = None
+        grad_x_at = (0, 0, 0)
+        if wanted[1]:
+            strides = plan.x_strides
+            grad_x = x.new_empty_strided(plan.x_shape, strides)
+            grad_x_at = (grad_x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
+        grad_weights = [
+            torch.empty_like(weight) if want else None
+            for weight, want in zip(weights, wanted[4:], strict=True)
+        ]
+        strides = x.stride()
         core.backward(
             plan.cell,
             plan.itemsize,
             plan.isa,
             _num_threads(),
             plan.sizes,
-            (x.data_ptr(), x_strides[time], x_strides[batch]),
+            (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim]),
             _addresses(weights, plan.params_per_direction),
             initial,
-            (y.data_ptr(), y_strides[plan.y_dims[0]], y_strides[plan.y_dims[1]]),
+            (y.data_ptr(), *plan.y_steps),
             reserve.data_ptr(),
-            grad_y_address,
-            tuple(0 if g is None else g.data_ptr() for g in grad_final),
-            (0, 0, 0)
-            if grad_x is None
-            else (grad_x.data_ptr(), plan.x_strides[time], plan.x_strides[batch]),
+            grad_y_at,
+            grad_final,
+            grad_x_at,
             _addresses(grad_weights, plan.params_per_direction),
             grad_initial,
         )
         return (None, grad_x, grad_h0, grad_c0, *grad_weights)
+
+
+apply_layer: Callable[..., tuple[Tensor, ...]] = _Layer.apply
+
+
+def _contiguous(grad: Tensor | None) -> Tensor | None:
+    """The gradient of a final state in memory as the engine reads it."""
+    return None if grad is None else grad.resolve_neg().contiguous()
 
 
 def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
@@ -183,9 +190,7 @@ def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tens
         # computed from another, yet stay connected to the graph for the next derivative.
         inputs = [
             tensor.view_as(tensor) if need else tensor
-            for tensor, need in zip(
-                (x, h0, c0, *weights), ctx.needs_input_grad[1:], strict=True
-            )
+            for tensor, need in zip((x, h0, c0, *weights), ctx.needs_input_grad[1:], strict=True)
         ]
         outputs = _composed.planned_layer(
             CELL_INFO[plan.cell]["name"],
@@ -198,6 +203,8 @@ def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tens
         )
         if plan.x_layout == STEP:
             outputs = (outputs[0], *outputs[2:])
+    if all(grad is None for grad in grads):
+        return (None,) * len(ctx.needs_input_grad)
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]
     wanted = [t for t, need in zip(inputs, ctx.needs_input_grad[1:], strict=True) if need]
     found = iter(

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
-from fastrnn._autograd import LayerFunction, forward_engine
+from fastrnn._autograd import apply_layer, forward_engine
 from fastrnn._plan import LayerPlan, StackPlan
 
 __all__ = ["engine_refuses", "run_stack", "run_step", "transforms_active"]
 
-_functorch_active = torch._C._are_functorch_transforms_active  # type: ignore[attr-defined]
+_functorch_active = torch._C._are_functorch_transforms_active
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _autocast = torch._C._is_any_autocast_enabled
 _tracing_state = torch._C._get_tracing_state
@@ -73,29 +73,34 @@ def engine_refuses(
             kind = type(weight)
             if (kind is not Parameter and kind is not Tensor) or weight.dtype is not dtype:
                 return f"a weight is a {weight.dtype} {kind.__name__}"
-            if not weight.is_cpu or weight.layout is not _STRIDED or weight.is_neg():
-                return f"a weight is a {weight.layout} tensor on {weight.device}"
+            if not weight.is_cpu or weight.is_neg():
+                return f"a weight is on {weight.device} or a negative view"
             if weight.shape != shape:
                 return f"a weight is {tuple(weight.shape)}, not {shape}"
     return None
 
 
-def _with_grad(
-    x: Tensor, initial: Sequence[Tensor | None], weights: Sequence[Tensor | None]
-) -> bool:
-    if not _is_grad_enabled():
-        return False
-    if x.requires_grad:
-        return True
+def _prepared(
+    x: Tensor, initial: tuple[Tensor | None, ...], weights: Sequence[Tensor | None]
+) -> tuple[Tensor, tuple[Tensor | None, ...], Sequence[Tensor | None], bool]:
+    """The arguments in memory as the engine reads them, and whether anyone wants gradients."""
+    if x.stride()[-1] != 1:  # all that is asked of x
+        x = x.contiguous()
+    with_grad = _is_grad_enabled()
+    wanted = with_grad and x.requires_grad
+    if initial[0] is not None or initial[-1] is not None:
+        initial = tuple([None if state is None else state.contiguous() for state in initial])
+        wanted = wanted or (with_grad and any(s is not None and s.requires_grad for s in initial))
     for weight in weights:
-        if weight is not None and weight.requires_grad:
-            return True
-    return any(state is not None and state.requires_grad for state in initial)
-
-
-def _rows_contiguous(x: Tensor) -> Tensor:
-    """``x`` with its last dimension contiguous, which is all that the engine asks of it."""
-    return x if x.stride()[-1] == 1 else x.contiguous()
+        if weight is not None and not weight.is_contiguous():
+            weights = [None if w is None else w.contiguous() for w in weights]
+            break
+    if with_grad and not wanted:
+        for weight in weights:
+            if weight is not None and weight.requires_grad:
+                wanted = True
+                break
+    return x, initial, weights, wanted
 
 
 def run_stack(
@@ -106,33 +111,36 @@ def run_stack(
     dropout: float = 0.0,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of all layers, with ``dropout`` between them."""
-    x = _rows_contiguous(x)
-    initial = tuple([None if state is None else state.contiguous() for state in initial])
-    weights = [w if w is None or w.is_contiguous() else w.contiguous() for w in weights]
-    if _with_grad(x, initial, weights):
+    x, initial, weights, wanted = _prepared(x, initial, weights)
+    if wanted:
         return _run_training(plan, x, initial, weights, dropout)
-
-    finals = [x.new_empty_strided(plan.state_shape, plan.state_strides) for _ in initial]
+    h_n = x.new_empty_strided(plan.state_shape, plan.state_strides)
+    finals: tuple[Tensor, ...] = (h_n,)
+    if len(initial) == 2:
+        finals = (h_n, x.new_empty_strided(plan.state_shape, plan.state_strides))
     initial_at = [0 if state is None else state.data_ptr() for state in initial]
     final_at = [state.data_ptr() for state in finals]
-    start, offset = 0, 0
-    for layer in plan.layers:
-        if start and dropout:
+    layers = plan.layers
+    if len(layers) == 1:
+        y = x.new_empty_strided(layers[0].y_shape, layers[0].y_strides)
+        forward_engine(layers[0], x, tuple(initial_at), weights, y, tuple(final_at), 0)
+        return (y, *finals)
+    count = len(layers[0].weight_shapes)
+    for index, layer in enumerate(layers):
+        if index and dropout:
             x = torch.dropout(x, dropout, True)
         y = x.new_empty_strided(layer.y_shape, layer.y_strides)
-        count = len(layer.weight_shapes)
+        offset = index * plan.state_bytes
         forward_engine(
             layer,
             x,
-            tuple(at + offset if at else 0 for at in initial_at),
-            weights[start : start + count],
+            tuple([at + offset if at else 0 for at in initial_at]),
+            weights[index * count : (index + 1) * count],
             y,
-            tuple(at + offset for at in final_at),
+            tuple([at + offset for at in final_at]),
             0,
         )
         x = y
-        start += count
-        offset += plan.state_bytes
     return (x, *finals)
 
 
@@ -146,8 +154,7 @@ def _run_training(
     h0 = initial[0]
     c0 = initial[1] if len(initial) == 2 else None
     if len(plan.layers) == 1:
-        result: tuple[Tensor, ...] = LayerFunction.apply(plan.layers[0], x, h0, c0, *weights)
-        return result
+        return apply_layer(plan.layers[0], x, h0, c0, *weights)
     per_layer = plan.layers[0].state_shape[0]
     h0_layers = [None] * len(plan.layers) if h0 is None else h0.split(per_layer)
     c0_layers = [None] * len(plan.layers) if c0 is None else c0.split(per_layer)
@@ -157,9 +164,7 @@ def _run_training(
         if start and dropout:
             x = torch.dropout(x, dropout, True)
         count = len(layer.weight_shapes)
-        x, *finals = LayerFunction.apply(
-            layer, x, h0_layer, c0_layer, *weights[start : start + count]
-        )
+        x, *finals = apply_layer(layer, x, h0_layer, c0_layer, *weights[start : start + count])
         states.append(tuple(finals))
         start += count
     return (x, *(torch.cat(parts) for parts in zip(*states, strict=True)))
@@ -172,21 +177,18 @@ def run_step(
     weights: Sequence[Tensor | None],
 ) -> tuple[Tensor, ...]:
     """``(h',)`` or ``(h', c')`` of one step of a cell."""
-    x = _rows_contiguous(x)
-    initial = tuple([None if state is None else state.contiguous() for state in initial])
-    weights = [w if w is None or w.is_contiguous() else w.contiguous() for w in weights]
-    if _with_grad(x, initial, weights):
+    x, initial, weights, wanted = _prepared(x, initial, weights)
+    if wanted:
         c0 = initial[1] if len(initial) == 2 else None
-        result: tuple[Tensor, ...] = LayerFunction.apply(plan, x, initial[0], c0, *weights)
-        return result
-    finals = tuple(x.new_empty_strided(plan.state_shape, plan.state_strides) for _ in initial)
+        return apply_layer(plan, x, initial[0], c0, *weights)
+    finals = [x.new_empty_strided(plan.state_shape, plan.state_strides) for _ in initial]
     forward_engine(
         plan,
         x,
-        tuple(0 if state is None else state.data_ptr() for state in initial),
+        tuple([0 if state is None else state.data_ptr() for state in initial]),
         weights,
         finals[0],  # y and the final hidden state are the same
-        tuple(state.data_ptr() for state in finals),
+        tuple([state.data_ptr() for state in finals]),
         0,
     )
-    return finals
+    return tuple(finals)

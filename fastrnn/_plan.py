@@ -41,11 +41,15 @@ class LayerPlan:
     num_states: int
     x_layout: int
     y_layout: int
-    x_dims: tuple[int, int]  # which dimension of x is time, which is batch
-    y_dims: tuple[int, int]
+    time_dim: int  # of x
+    batch_dim: int
+    y_time_dim: int
+    y_batch_dim: int
+    x_shape: tuple[int, ...]
     x_strides: tuple[int, ...]  # of a contiguous x, for its gradient
     y_shape: tuple[int, ...]
     y_strides: tuple[int, ...]  # rows of one step lie together whatever the layout, as in torch
+    y_steps: tuple[int, int]  # of y: from one step, or one row of the batch, to the next
     state_shape: tuple[int, ...]
     state_strides: tuple[int, ...]
     reserve_bytes: int
@@ -110,11 +114,15 @@ def layer_plan(
     itemsize = _ITEM_SIZES[dtype]
     rank = len(x_shape)
     time_dim, batch_dim = _DIMS[x_layout]
+    y_time_dim, y_batch_dim = _DIMS[y_layout]
     seq_len = 1 if x_layout == STEP else x_shape[time_dim]
     batch_size = x_shape[batch_dim] if rank == 3 or (x_layout == STEP and rank == 2) else 1
+    if batch_size == 1:  # any stride will do; this one tells the engine that rows lie evenly
+        batch_dim, y_batch_dim = time_dim, y_time_dim
     input_size = x_shape[-1]
     sizes = (seq_len, batch_size, input_size, hidden_size, num_directions)
     y_shape = _shape(y_layout, seq_len, batch_size, num_directions * hidden_size, rank)
+    y_strides = _time_major_strides(y_layout, y_shape)
     if x_layout == STEP:
         state_shape = y_shape
     elif x_layout == UNBATCHED:
@@ -138,11 +146,15 @@ def layer_plan(
         num_states=info["num_states"],
         x_layout=x_layout,
         y_layout=y_layout,
-        x_dims=_DIMS[x_layout],
-        y_dims=_DIMS[y_layout],
+        time_dim=time_dim,
+        batch_dim=batch_dim,
+        y_time_dim=y_time_dim,
+        y_batch_dim=y_batch_dim,
+        x_shape=tuple(x_shape),
         x_strides=_contiguous_strides(x_shape),
         y_shape=y_shape,
-        y_strides=_time_major_strides(y_layout, y_shape),
+        y_strides=y_strides,
+        y_steps=(y_strides[y_time_dim], y_strides[y_batch_dim]),
         state_shape=state_shape,
         state_strides=_contiguous_strides(state_shape),
         reserve_bytes=core.reserve_size(cell, itemsize, isa, sizes),

@@ -51,6 +51,7 @@ class RecurrentLayer(RNNBase):
         kind = type(input)
         if kind is not Tensor and kind is not Parameter:  # packed, fake, or some other subclass
             return f"input is a {kind.__name__}"
+        initial: tuple[Any, ...]
         if self._num_states == 1:
             initial = (hx,)
         elif hx is None:
@@ -131,7 +132,7 @@ class RecurrentLayer(RNNBase):
         elif input.dim() == 2:
             y = y.squeeze(0 if batch_first else 1)
             states = tuple(state.squeeze(1) for state in states)
-        state = states[0] if self._num_states == 1 else states
+        state: Any = states[0] if self._num_states == 1 else states
         return y, self.permute_hidden(state, packed.unsorted_indices if packed else None)
 
     def _to_batched(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:  # noqa: A002

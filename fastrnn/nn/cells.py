@@ -49,6 +49,7 @@ class _Cell(RNNCellBase):
         kind = type(input)
         if kind is not Tensor and kind is not Parameter:
             return f"input is a {kind.__name__}"
+        initial: tuple[Any, ...]
         if self._num_states == 1:
             initial = (hx,)
         elif hx is None:
@@ -79,9 +80,7 @@ class _Cell(RNNCellBase):
     def _engine_weights(self) -> list[Tensor | None]:
         """Weights as they are now, never remembered; a missing one as None."""
         parameters = self._parameters
-        return [
-            parameters[name] if name in parameters else getattr(self, name) for name in _NAMES
-        ]
+        return [parameters[name] if name in parameters else getattr(self, name) for name in _NAMES]
 
     def _forward_composed(self, input: Tensor, hx: Any) -> Any:  # noqa: A002
         states = () if hx is None else (hx,) if self._num_states == 1 else tuple(hx)
@@ -104,9 +103,7 @@ class _Cell(RNNCellBase):
         """The errors of torch's cells, where torch's own code is not there to raise them."""
         name = self.torch_twin.__name__
         if input.dim() not in (1, 2):
-            raise ValueError(
-                f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead"
-            )
+            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         for index, state in enumerate(states):
             if state.dim() not in (1, 2):
                 what = "hidden" if self._num_states == 1 else f"hx[{index}]"
