@@ -77,3 +77,7 @@ def test_version_is_the_changelog_s() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## \[(.*?)\]", changelog, flags=re.MULTILINE)
     assert headings[0] in ("Unreleased", fastrnn.__version__)
+
+
+def test_compiled_module_has_the_package_s_version() -> None:
+    assert fastrnn.build_info()["version"] == fastrnn.__version__
