@@ -1,0 +1,35 @@
+# Instruction sets. fastrnn_add_isa(target name flags...) builds csrc/cpu/kernels.cpp once more for each number type,
+# with those flags; its files see nothing of each other's, so no linker can mix their code.
+
+set(FASTRNN_ALL_ISAS avx512 avx2 neon generic)
+
+function(fastrnn_add_isa target name)
+  foreach(type IN ITEMS f32:float f64:double)
+    string(REPLACE ":" ";" type ${type})
+    list(GET type 0 suffix)
+    list(GET type 1 scalar)
+    set(part ${target}_${name}_${suffix})
+    add_library(${part} OBJECT ${PROJECT_SOURCE_DIR}/csrc/cpu/kernels.cpp)
+    target_link_libraries(${part} PRIVATE fastrnn_options)
+    target_compile_definitions(${part} PRIVATE FASTRNN_ISA=${name} FASTRNN_ISA_HEADER="cpu/vec_${name}.h"
+                                               FASTRNN_SCALAR=${scalar} FASTRNN_TABLE=kernels_${suffix})
+    target_compile_options(${part} PRIVATE ${ARGN})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # False alarms from GCC's own _mm512_max_ps (gcc.gnu.org/PR105593).
+      target_compile_options(${part} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
+    endif()
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
+  endforeach()
+  set(FASTRNN_BUILT_ISAS ${FASTRNN_BUILT_ISAS} ${name} PARENT_SCOPE)
+endfunction()
+
+# isa.cpp learns which names are in the build.
+function(fastrnn_declare_isas target)
+  foreach(name IN LISTS FASTRNN_ALL_ISAS)
+    if(name IN_LIST FASTRNN_BUILT_ISAS)
+      target_compile_definitions(${target} PRIVATE FASTRNN_BUILT_${name}=true)
+    else()
+      target_compile_definitions(${target} PRIVATE FASTRNN_BUILT_${name}=false)
+    endif()
+  endforeach()
+endfunction()

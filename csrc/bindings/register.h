@@ -1,0 +1,12 @@
+#pragma once
+#include <pybind11/pybind11.h>
+
+namespace fastrnn {
+
+void register_build(pybind11::module_& m);
+void register_isa(pybind11::module_& m);
+void register_memory(pybind11::module_& m);
+void register_rnn(pybind11::module_& m);
+void register_testing(pybind11::module_& m);
+
+}  // namespace fastrnn

@@ -1,0 +1,48 @@
+#pragma once
+#include "math/activations.h"
+
+namespace fastrnn {
+
+/// What the two Elman cells share.
+struct RnnCellShape {
+  static constexpr const char* kGateNames = "h";
+  static constexpr int kGates = 1, kStates = 1, kReserve = 0, kUnitParams = 0;  // backward needs h' only: the output
+  static constexpr int kPhases = 1, kPhaseGates[1] = {1}, kPhaseSplit[1] = {0};
+  static constexpr bool kHiddenCarry = false;
+};
+
+/// Elman network (Elman 1990): h' = tanh(.)
+struct RnnTanhCell : RnnCellShape {
+  static constexpr const char* kName = "rnn_tanh";
+
+  template <class V>
+  FASTRNN_HD static void forward(const Pack<V, 1>& a, const Pack<V, 0>&, const Pack<V, 0>&, const Pack<V, 1>&,
+                                 Pack<V, 1>& next, Pack<V, 0>&) {
+    next[0] = tanh(a[0]);
+  }
+
+  template <class V>
+  FASTRNN_HD static void backward(const Pack<V, 0>&, const Pack<V, 0>&, const Pack<V, 1>&, const Pack<V, 1>& next,
+                                  const Pack<V, 1>& d_next, Pack<V, 1>&, Pack<V, 1>& d_a, Pack<V, 0>&, Pack<V, 0>&) {
+    d_a[0] = d_next[0] * (V(typename V::Scalar(1)) - next[0] * next[0]);
+  }
+};
+
+/// h' = max(0, .); NaN stays NaN, and the gradient is that of torch: zero where h' <= 0.
+struct RnnReluCell : RnnCellShape {
+  static constexpr const char* kName = "rnn_relu";
+
+  template <class V>
+  FASTRNN_HD static void forward(const Pack<V, 1>& a, const Pack<V, 0>&, const Pack<V, 0>&, const Pack<V, 1>&,
+                                 Pack<V, 1>& next, Pack<V, 0>&) {
+    next[0] = at_least(V(typename V::Scalar(0)), a[0]);
+  }
+
+  template <class V>
+  FASTRNN_HD static void backward(const Pack<V, 0>&, const Pack<V, 0>&, const Pack<V, 1>&, const Pack<V, 1>& next,
+                                  const Pack<V, 1>& d_next, Pack<V, 1>&, Pack<V, 1>& d_a, Pack<V, 0>&, Pack<V, 0>&) {
+    d_a[0] = where_not_positive(next[0], V(typename V::Scalar(0)), d_next[0]);
+  }
+};
+
+}  // namespace fastrnn

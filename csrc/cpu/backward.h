@@ -1,0 +1,439 @@
+#pragma once
+// One thread's part of back-propagation through time, for any cell: chunks of steps from the last to the first; in each
+// chunk step by step the recurrent tile (d_h = d_gates W_hh) with the cell's backward equations on it, then the
+// weight, bias and input gradients of the chunk while its gate gradients are in cache.
+
+#include "cpu/parallel.h"
+#include "cpu/plan.h"
+#include "cpu/weight_gradients.h"
+
+namespace fastrnn {
+namespace FASTRNN_ISA {
+
+template <class Cell, class T>
+class BackwardPass {
+  using V = Vec<T>;
+  static constexpr int W = V::kLanes;
+  static constexpr int kLastPhase = Cell::kPhases - 1;
+  static constexpr int kBlocks = blocks_per_tile(1);  // blocks of columns in a tile
+
+ public:
+  BackwardPass(const BackwardArgs& args, const BackwardPlan& plan, T* scratch, Barrier* barriers, int thread)
+      : args_(args), plan_(plan), scratch_(scratch) {
+    const int group = thread / plan.split.group();
+    member_ = thread % plan.split.group();
+    members_ = plan.split.group();
+    barrier_ = barriers + group;
+    panel_ = scratch + plan.panels + thread * plan.panel_size;
+    rows_ = plan.split.rows > 1 ? share(args.shape.batch, member_, plan.split.rows) : Range{0, args.shape.batch};
+    blocks_ = plan.split.units > 1 ? share(plan.layout.blocks, member_, plan.split.units) : Range{0, plan.layout.blocks};
+    for (int d = group; d < args.shape.directions; d += plan.split.directions) {
+      if (d > group) barrier_->wait();  // the scratch memory of the direction before is free from here on
+      run_direction(d);
+    }
+    if (plan.d_x_second != kNone) {
+      barriers[kMaxDirections].wait();
+      add_second_direction(thread);
+    }
+  }
+
+ private:
+  void run_direction(int direction) {
+    const LayerShape& s = args_.shape;
+    direction_ = direction;
+    base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
+    reserve_ = static_cast<const T*>(args_.reserve) + direction * plan_.layout.reserve_direction;
+    pack();
+    prepare_states();
+    barrier_->wait();
+    set_ = 0;
+    for (int64_t stop = s.seq_len; stop > 0; stop = chunk_start_) {
+      chunk_start_ = stop > plan_.chunk_steps ? stop - plan_.chunk_steps : 0;
+      chunk_stop_ = stop;
+      for (int64_t step = stop - 1; step >= chunk_start_; --step) run_step(step);
+      barrier_->wait();  // one is enough: the next chunk fills the other set of buffers
+      accumulate_gradients();
+      set_ ^= 1;
+    }
+    write_initial_gradients();
+  }
+
+  // -- before the first step --------------------------------------------------------------------------------------
+
+  template <class F>
+  void for_my_panels(Range blocks, bool shared, const F& f) {
+    int turn = 0;
+    for_block_tiles(blocks, kBlocks, [&](int64_t block, int count) {
+      if (!shared || turn++ % members_ == member_) f(block, count);
+    });
+  }
+
+  void pack() {
+    const LayerShape& s = args_.shape;
+    const Parameters& p = args_.params[direction_];
+    int first_gate = 0;
+    for (int phase = 0; phase < Cell::kPhases; ++phase) {
+      const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden;
+      for_my_panels(blocks_, plan_.split.units == 1, [&](int64_t block, int count) {
+        pack_columns(weight, Cell::kPhaseGates[phase], s.hidden, s.hidden, block, count,
+                     base_ + plan_.packed_hh[phase]);
+      });
+      first_gate += Cell::kPhaseGates[phase];
+    }
+    if (args_.d_x.data) {
+      for_my_panels({0, plan_.padded_input / W}, true, [&](int64_t block, int count) {
+        pack_columns(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, block, count,
+                     base_ + plan_.packed_ih);
+      });
+    }
+    if (Cell::kUnitParams > 0)
+      pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
+                  blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
+  }
+
+  void prepare_states() {
+    const LayerShape& s = args_.shape;
+    if (!args_.initial[0] && member_ == 0) {
+      for (int64_t i = 0; i < s.hidden; ++i) scratch_[plan_.zeros + i] = T(0);
+    }
+    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
+      const int64_t offset = (direction_ * s.batch + row) * s.hidden;
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        const int64_t unit = block * W, place = row * plan_.layout.padded + unit;
+        const int units = clip_lanes(s.hidden - unit, W);
+        if (Cell::kHiddenCarry) V(T(0)).store(base_ + plan_.carry + place);
+        if (Cell::kStates > 1) {
+          load_or_zero(args_.d_final[1], offset + unit, units).store(base_ + plan_.d_state + place);
+          load_or_zero(args_.initial[1], offset + unit, units).store(base_ + plan_.initial_state + place);
+        }
+      }
+    }
+  }
+
+  static V load_or_zero(const void* data, int64_t offset, int units) {
+    return data ? V::load_partial(static_cast<const T*>(data) + offset, units) : V(T(0));
+  }
+
+  // -- where things are -------------------------------------------------------------------------------------------
+
+  int64_t time_of(int64_t step) const { return direction_ ? args_.shape.seq_len - 1 - step : step; }
+
+  /// Row of the chunk's buffers where `step` begins; the rows follow time.
+  int64_t chunk_row(int64_t step) const {
+    return (time_of(step) - time_of(direction_ ? chunk_stop_ - 1 : chunk_start_)) * args_.shape.batch;
+  }
+
+  const T* y_row(int64_t step, int64_t row) const {
+    return static_cast<const T*>(args_.y.data) + time_of(step) * args_.y.stride_t + row * args_.y.stride_b +
+           direction_ * args_.shape.hidden;
+  }
+
+  /// h before `step`, and the stride between its rows.
+  const T* hidden_before(int64_t step, int64_t& stride) const {
+    const LayerShape& s = args_.shape;
+    if (step > 0) {
+      stride = args_.y.stride_b;
+      return y_row(step - 1, 0);
+    }
+    stride = args_.initial[0] ? s.hidden : 0;
+    return args_.initial[0] ? static_cast<const T*>(args_.initial[0]) + direction_ * s.batch * s.hidden
+                            : scratch_ + plan_.zeros;
+  }
+
+  const T* states_after(int64_t step) const {
+    if (step < 0) return base_ + plan_.initial_state;
+    return reserve_ + plan_.layout.reserve_gates + time_of(step) * args_.shape.batch * plan_.layout.padded;
+  }
+
+  // -- one step ---------------------------------------------------------------------------------------------------
+
+  void run_step(int64_t step) {
+    step_ = step;
+    run_phase<kLastPhase>(later_gates_, plan_.d_h_row[0], step + 1 < args_.shape.seq_len);
+    if constexpr (Cell::kPhases == 2) {
+      if (plan_.split.units > 1) barrier_->wait();
+      run_phase<0>(gate_gradients(1), plan_.d_h_row[1], true);
+    }
+    if (plan_.split.units > 1) barrier_->wait();
+    later_gates_ = gate_gradients(0);
+  }
+
+  /// Gradients of a phase's pre-activations for the step at hand: [B, d_h_row].
+  T* gate_gradients(int phase) const {
+    return base_ + plan_.d_h_gates[set_][phase] + chunk_row(step_) * plan_.d_h_row[phase];
+  }
+
+  /// The last phase starts from d_h, which the first phase's gates of the later step contribute to; the phase before
+  /// it starts from the gradient of its operand. So the matmul in front of a phase is over the *other* phase's gates.
+  template <int kPhase>
+  void run_phase(const T* gates, int64_t gates_stride, bool multiply) {
+    constexpr int kMatmul = kPhase == kLastPhase ? 0 : 1;
+    const int64_t depth = plan_.layout.padded * Cell::kPhaseGates[kMatmul];
+    for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
+      const T* packed = base_ + plan_.packed_hh[kMatmul] + block * W * depth;
+      for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
+        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
+        start_sums<kPhase>(sums, size, count, row, block);
+        if (multiply) multiply_rows<T>(gates + row * gates_stride, gates_stride, size, packed, count, depth, sums);
+        if constexpr (kPhase == kLastPhase)
+          apply_cell(sums, size, count, row, block);
+        else
+          apply_operand(sums, size, count, row, block);
+      });
+    });
+  }
+
+  template <int kPhase>
+  __attribute__((noinline)) void start_sums(T* sums, int rows, int count, int64_t row, int64_t block) const {
+    const LayerShape& s = args_.shape;
+    const bool last_step = step_ == s.seq_len - 1;
+    const T* d_y = static_cast<const T*>(args_.d_y.data);
+    if (d_y) d_y += time_of(step_) * args_.d_y.stride_t + direction_ * s.hidden;
+    for (int r = 0; r < rows; ++r, ++row) {
+      for (int u = 0; u < count; ++u, sums += W) {
+        const int64_t unit = (block + u) * W;
+        const int units = clip_lanes(s.hidden - unit, W);
+        V sum(T(0));
+        if (kPhase == kLastPhase) {
+          if (d_y) sum = V::load_partial(d_y + row * args_.d_y.stride_b + unit, units);
+          if (last_step && args_.d_final[0])
+            sum = sum + load_or_zero(args_.d_final[0], (direction_ * s.batch + row) * s.hidden + unit, units);
+          if (Cell::kHiddenCarry) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
+        }
+        sum.store(sums);
+      }
+    }
+  }
+
+  /// What the equations of a unit block need, wherever it lies.
+  struct Unit {
+    Pack<V, Cell::kReserve> reserve;
+    Pack<V, Cell::kUnitParams> params;
+    Pack<V, Cell::kStates> prev;
+  };
+
+  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev, int64_t stride) const {
+    const int64_t unit = block * W;
+    const T* reserve = reserve_ + ((time_of(step_) * args_.shape.batch + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
+#pragma GCC unroll 8
+    for (int i = 0; i < Cell::kReserve; ++i) out.reserve[i] = V::load(reserve + i * W);
+#pragma GCC unroll 8
+    for (int i = 0; i < Cell::kUnitParams; ++i)
+      out.params[i] = V::load(base_ + plan_.unit_params + (block * Cell::kUnitParams + i) * W);
+    out.prev[0] = V::load_partial(hidden_prev + row * stride + unit, clip_lanes(args_.shape.hidden - unit, W));
+    if constexpr (Cell::kStates > 1) out.prev[1] = V::load(states_after(step_ - 1) + row * plan_.layout.padded + unit);
+  }
+
+  /// Lanes past the last unit hold rubbish that must not meet other lanes in a matmul: 0 * NaN is NaN.
+  template <int N>
+  FASTRNN_INLINE static void store_gates(Pack<V, N> d, int units, T* out) {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) (units < W ? keep_first(d[i], units) : d[i]).store(out + i * W);
+  }
+
+  __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block) {
+    constexpr int kGates = Cell::kPhaseGates[kLastPhase], kSplit = Cell::kPhaseSplit[kLastPhase];
+    constexpr int kFirst = kLastPhase ? Cell::kPhaseGates[0] : 0;
+    const int64_t padded = plan_.layout.padded;
+    int64_t stride;
+    const T* hidden_prev = hidden_before(step_, stride);
+    for (int r = 0; r < rows; ++r, ++row) {
+      const int64_t chunk = chunk_row(step_) + row;
+      for (int u = 0; u < count; ++u, sums += W) {
+        const int64_t unit = (block + u) * W;
+        const int units = clip_lanes(args_.shape.hidden - unit, W);
+        Unit it;
+        load_unit(it, row, block + u, hidden_prev, stride);
+        Pack<V, Cell::kStates> next, d_next, d_prev;
+        next[0] = V::load_partial(y_row(step_, row) + unit, units);
+        d_next[0] = V::load(sums);
+        T* const d_state = base_ + plan_.d_state + row * padded + unit;
+        if constexpr (Cell::kStates > 1) {
+          next[1] = V::load(states_after(step_) + row * padded + unit);
+          d_next[1] = V::load(d_state);
+        }
+        Pack<V, kGates> d_a;
+        Pack<V, kSplit> d_x;
+        Pack<V, Cell::kUnitParams> d_p;
+        T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
+        if constexpr (Cell::kPhases == 2) {
+          Pack<V, Cell::kPhaseGates[0]> d_first;
+          Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_first, d_x, d_p);
+          store_gates<Cell::kPhaseGates[0]>(d_first, units, d_x_gates);
+        } else {
+          Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_x, d_p);
+        }
+        store_gates<kGates>(d_a, units,
+                            base_ + plan_.d_h_gates[set_][kLastPhase] + chunk * plan_.d_h_row[kLastPhase] +
+                                (block + u) * kGates * W);
+        if constexpr (Cell::kPhases == 2 || kSplit > 0) {
+#pragma GCC unroll 8
+          for (int g = 0; g < kSplit; ++g) d_a[kGates - kSplit + g] = d_x[g];
+          store_gates<kGates>(d_a, units, d_x_gates + kFirst * W);
+        }
+        if constexpr (Cell::kUnitParams > 0)
+          store_gates<Cell::kUnitParams>(
+              d_p, units, base_ + plan_.d_p[set_] + chunk * plan_.d_p_row + (block + u) * Cell::kUnitParams * W);
+        if constexpr (Cell::kHiddenCarry) d_prev[0].store(base_ + plan_.carry + row * padded + unit);
+        if constexpr (Cell::kStates > 1) d_prev[1].store(d_state);
+      }
+    }
+  }
+
+  __attribute__((noinline)) void apply_operand(const T* sums, int rows, int count, int64_t row, int64_t block) {
+    if constexpr (Cell::kPhases == 2) {
+      constexpr int kGates = Cell::kPhaseGates[0], kSplit = Cell::kPhaseSplit[0];
+      const int64_t padded = plan_.layout.padded;
+      int64_t stride;
+      const T* hidden_prev = hidden_before(step_, stride);
+      for (int r = 0; r < rows; ++r, ++row) {
+        const int64_t chunk = chunk_row(step_) + row;
+        for (int u = 0; u < count; ++u, sums += W) {
+          const int64_t unit = (block + u) * W;
+          const int units = clip_lanes(args_.shape.hidden - unit, W);
+          Unit it;
+          load_unit(it, row, block + u, hidden_prev, stride);
+          Cell::template operand<V>(it.reserve, it.prev).store(base_ + plan_.operand[set_] + chunk * padded + unit);
+          T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
+          T* const carry = base_ + plan_.carry + row * padded + unit;
+          Pack<V, kGates> d_first;
+#pragma GCC unroll 8
+          for (int g = 0; g < kGates; ++g) d_first[g] = V::load(d_x_gates + g * W);
+          Pack<V, Cell::kStates> d_prev;
+          d_prev[0] = V::load(carry);
+          Pack<V, kSplit> d_x;
+          Pack<V, Cell::kUnitParams> d_p;
+          Cell::template backward_operand<V>(it.reserve, it.params, it.prev, V::load(sums), d_prev, d_first, d_x, d_p);
+          store_gates<kGates>(d_first, units,
+                              base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + (block + u) * kGates * W);
+#pragma GCC unroll 8
+          for (int g = 0; g < kSplit; ++g) d_first[kGates - kSplit + g] = d_x[g];
+          store_gates<kGates>(d_first, units, d_x_gates);
+          d_prev[0].store(carry);
+        }
+      }
+    }
+  }
+
+  // -- after a chunk ----------------------------------------------------------------------------------------------
+
+  void accumulate_gradients() {
+    const LayerShape& s = args_.shape;
+    const Parameters& d = args_.d_params[direction_];
+    const T* d_x_gates = base_ + plan_.d_x_gates[set_];
+    WeightGradients<T> sums{member_, members_, 0, panel_, s.hidden, plan_.layout.blocks,
+                            (chunk_stop_ - chunk_start_) * s.batch, chunk_stop_ == s.seq_len};
+    sums.matrix({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input,
+                [this](int64_t chunk) {
+                  const int64_t t = chunk / args_.shape.batch + first_time(), b = chunk % args_.shape.batch;
+                  return static_cast<const T*>(args_.x.data) + t * args_.x.stride_t + b * args_.x.stride_b;
+                });
+    sums.vector({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.bias_ih));
+    int first_gate = 0;
+    for (int phase = 0; phase < Cell::kPhases; ++phase) {
+      const GateGradients<T> gates{base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], first_gate,
+                                   Cell::kPhaseGates[phase]};
+      const T* operand = base_ + plan_.operand[set_];
+      sums.matrix(gates, static_cast<T*>(d.weight_hh), s.hidden, [this, phase, operand](int64_t chunk) {
+        if (phase == 1) return operand + chunk * plan_.layout.padded;
+        const int64_t t = chunk / args_.shape.batch + first_time(), b = chunk % args_.shape.batch;
+        int64_t stride;
+        const T* hidden = hidden_before(time_of(t), stride);  // time_of is its own inverse
+        return hidden + b * stride;
+      });
+      sums.vector(gates, static_cast<T*>(d.bias_hh));
+      first_gate += Cell::kPhaseGates[phase];
+    }
+    if (Cell::kUnitParams > 0)
+      sums.vector({base_ + plan_.d_p[set_], plan_.d_p_row, 0, Cell::kUnitParams}, static_cast<T*>(d.unit_params));
+    if (args_.d_x.data) input_gradients();
+  }
+
+  int64_t first_time() const { return time_of(direction_ ? chunk_stop_ - 1 : chunk_start_); }
+
+  void input_gradients() {
+    const LayerShape& s = args_.shape;
+    const int64_t depth = plan_.layout.padded * Cell::kGates;
+    const Range mine = share((chunk_stop_ - chunk_start_) * s.batch, member_, members_);
+    for_block_tiles({0, plan_.padded_input / W}, kBlocks, [&](int64_t block, int count) {
+      const T* packed = base_ + plan_.packed_ih + block * W * depth;
+      for_row_tiles(mine, kTileRows<kBlocks>, [&](int64_t row, int size) {
+        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
+        multiply_rows<T>(base_ + plan_.d_x_gates[set_] + row * plan_.d_x_row, plan_.d_x_row, size, packed, count, depth,
+                         sums);
+        store_input_gradients(sums, size, count, row, block);
+      });
+    });
+  }
+
+  __attribute__((noinline)) void store_input_gradients(const T* sums, int rows, int count, int64_t row, int64_t block) {
+    const LayerShape& s = args_.shape;
+    for (int r = 0; r < rows; ++r, ++row) {
+      const int64_t t = row / s.batch + first_time(), b = row % s.batch;
+      const bool apart = direction_ && plan_.d_x_second != kNone;
+      T* out = apart ? scratch_ + plan_.d_x_second + (t * s.batch + b) * s.input
+                     : static_cast<T*>(args_.d_x.data) + t * args_.d_x.stride_t + b * args_.d_x.stride_b;
+      for (int u = 0; u < count; ++u, sums += W) {
+        const int64_t column = (block + u) * W;
+        const int columns = clip_lanes(s.input - column, W);
+        V value = V::load(sums);
+        if (direction_ && !apart) value = V::load_partial(out + column, columns) + value;
+        value.store_partial(out + column, columns);
+      }
+    }
+  }
+
+  void add_second_direction(int thread) {
+    const LayerShape& s = args_.shape;
+    const Range mine = share(s.seq_len * s.batch, thread, plan_.split.total());
+    for (int64_t row = mine.begin; row < mine.end; ++row) {
+      T* out = static_cast<T*>(args_.d_x.data) + row / s.batch * args_.d_x.stride_t + row % s.batch * args_.d_x.stride_b;
+      const T* second = scratch_ + plan_.d_x_second + row * s.input;
+      for (int64_t i = 0; i < s.input; ++i) out[i] += second[i];
+    }
+  }
+
+  void write_initial_gradients() {
+    const LayerShape& s = args_.shape;
+    T* d_hidden = static_cast<T*>(args_.d_initial[0]);
+    T* d_state = static_cast<T*>(args_.d_initial[1]);
+    for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
+      const int64_t depth = plan_.layout.padded * Cell::kPhaseGates[0];
+      const T* packed = base_ + plan_.packed_hh[0] + block * W * depth;
+      for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
+        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
+        if (d_hidden)
+          multiply_rows<T>(later_gates_ + row * plan_.d_h_row[0], plan_.d_h_row[0], size, packed, count, depth, sums);
+        for (int r = 0; r < size; ++r) {
+          for (int u = 0; u < count; ++u) {
+            const int64_t unit = (block + u) * W, place = (row + r) * plan_.layout.padded + unit;
+            const int64_t out = (direction_ * s.batch + row + r) * s.hidden + unit;
+            const int units = clip_lanes(s.hidden - unit, W);
+            V sum = V::load(sums + (r * count + u) * W);
+            if (Cell::kHiddenCarry) sum = V::load(base_ + plan_.carry + place) + sum;
+            if (d_hidden) sum.store_partial(d_hidden + out, units);
+            if (Cell::kStates > 1 && d_state) V::load(base_ + plan_.d_state + place).store_partial(d_state + out, units);
+          }
+        }
+      });
+    });
+  }
+
+  const BackwardArgs& args_;
+  const BackwardPlan& plan_;
+  T* scratch_;
+  Barrier* barrier_;
+  int member_, members_;
+  T* panel_;
+  Range rows_, blocks_;
+  // Of the direction at hand:
+  int direction_, set_;
+  T* base_;
+  const T* reserve_;
+  // Of the chunk and the step at hand:
+  int64_t chunk_start_, chunk_stop_, step_;
+  const T* later_gates_ = nullptr;
+};
+
+}  // namespace FASTRNN_ISA
+}  // namespace fastrnn

@@ -1,0 +1,336 @@
+#pragma once
+// One thread's part of the forward pass of a layer, for any cell: for each chunk of steps the input projection of all
+// its rows, then step by step the recurrent tile with the cell's equations on what it accumulated.
+
+#include "cpu/pack.h"
+#include "cpu/parallel.h"
+#include "cpu/plan.h"
+
+namespace fastrnn {
+namespace FASTRNN_ISA {
+
+template <class Cell, class T>
+class ForwardPass {
+  using V = Vec<T>;
+  static constexpr int W = V::kLanes;
+  static_assert(Cell::kReserve == 0 || Cell::kReserve >= Cell::kGates, "the reserve doubles as the gate buffer");
+
+ public:
+  ForwardPass(const ForwardArgs& args, const ForwardPlan& plan, T* scratch, Barrier* barriers, int thread)
+      : args_(args), plan_(plan), scratch_(scratch) {
+    const int group = thread / plan.split.group();
+    member_ = thread % plan.split.group();
+    barrier_ = barriers + group;
+    rows_ = plan.split.rows > 1 ? share(args.shape.batch, member_, plan.split.rows) : Range{0, args.shape.batch};
+    blocks_ = plan.split.units > 1 ? share(plan.layout.blocks, member_, plan.split.units) : Range{0, plan.layout.blocks};
+    for (int d = group; d < args.shape.directions; d += plan.split.directions) {
+      if (d > group) barrier_->wait();  // the scratch memory of the direction before is free from here on
+      run_direction(d);
+    }
+  }
+
+ private:
+  void run_direction(int direction) {
+    const LayerShape& s = args_.shape;
+    direction_ = direction;
+    base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
+    saving_ = args_.reserve != nullptr;
+    reserve_ = static_cast<T*>(args_.reserve) + direction * plan_.layout.reserve_direction;
+    pack();
+    prepare_states();
+    barrier_->wait();
+    for (int64_t start = 0; start < s.seq_len; start += plan_.chunk_steps) {
+      const int64_t stop = start + plan_.chunk_steps < s.seq_len ? start + plan_.chunk_steps : s.seq_len;
+      chunk_start_ = start;
+      project_input(start, stop);
+      for (int64_t step = start; step < stop; ++step) run_step(step);
+    }
+    write_final_states();
+  }
+
+  // -- before the first step --------------------------------------------------------------------------------------
+
+  template <class F>
+  void for_my_panels(int gates, const F& f) {
+    int turn = 0;
+    for_block_tiles(blocks_, blocks_per_tile(gates), [&](int64_t block, int count) {
+      // Threads that split the rows share the panels; threads that split the units have panels of their own.
+      if (plan_.split.rows == 1 || turn++ % plan_.split.rows == member_) f(block, count);
+    });
+  }
+
+  void pack() {
+    const LayerShape& s = args_.shape;
+    const Parameters& p = args_.params[direction_];
+    for_my_panels(Cell::kGates, [&](int64_t block, int count) {
+      pack_rows(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, block, count,
+                base_ + plan_.packed_ih);
+    });
+    int first_gate = 0;
+    for (int phase = 0; phase < Cell::kPhases; ++phase) {
+      const int gates = Cell::kPhaseGates[phase], split = Cell::kPhaseSplit[phase];
+      const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden;
+      for_my_panels(gates, [&](int64_t block, int count) {
+        pack_rows(weight, gates, s.hidden, s.hidden, block, count, base_ + plan_.packed_hh[phase]);
+      });
+      // A joint gate starts from both biases; a split one keeps them with their parts.
+      const T* bias_ih = static_cast<const T*>(p.bias_ih);
+      const T* bias_hh = static_cast<const T*>(p.bias_hh);
+      const Range mine = plan_.split.rows == 1 || member_ == 0 ? blocks_ : Range{0, 0};
+      T* bias = base_ + plan_.bias + first_gate * W;
+      pack_vector(bias_ih, bias_hh, first_gate, gates - split, s.hidden, mine, Cell::kGates, bias);
+      pack_vector(bias_ih, static_cast<const T*>(nullptr), first_gate + gates - split, split, s.hidden, mine,
+                  Cell::kGates, bias + (gates - split) * W);
+      pack_vector(bias_hh, static_cast<const T*>(nullptr), first_gate + gates - split, split, s.hidden, mine, split,
+                  base_ + plan_.split_bias[phase]);
+      first_gate += gates;
+    }
+    if (Cell::kUnitParams > 0)
+      pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
+                  blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
+  }
+
+  void prepare_states() {
+    const LayerShape& s = args_.shape;
+    if (!args_.initial[0] && (plan_.split.rows == 1 || member_ == 0)) {
+      for (int64_t i = 0; i < s.hidden; ++i) scratch_[plan_.zeros + i] = T(0);
+    }
+    if (Cell::kStates == 1) return;
+    const T* initial = static_cast<const T*>(args_.initial[1]);
+    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        const int units = clip_lanes(s.hidden - block * W, W);
+        const V value = initial ? V::load_partial(initial + (direction_ * s.batch + row) * s.hidden + block * W, units)
+                                : V(T(0));
+        value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
+      }
+    }
+  }
+
+  // -- where things are -------------------------------------------------------------------------------------------
+
+  int64_t time_of(int64_t step) const { return direction_ ? args_.shape.seq_len - 1 - step : step; }
+
+  T* gates_row(int64_t step, int64_t row) const {
+    const int64_t b = args_.shape.batch;
+    return plan_.gates == kNone ? reserve_ + (time_of(step) * b + row) * plan_.gates_row
+                                : base_ + plan_.gates + ((step - chunk_start_) * b + row) * plan_.gates_row;
+  }
+
+  T* y_row(int64_t step, int64_t row) const {
+    return static_cast<T*>(args_.y.data) + time_of(step) * args_.y.stride_t + row * args_.y.stride_b +
+           direction_ * args_.shape.hidden;
+  }
+
+  /// States but h after `step`: [B, padded].
+  T* states_after(int64_t step) const {
+    if (!saving_ || step < 0) return base_ + plan_.state;
+    return reserve_ + plan_.layout.reserve_gates + time_of(step) * args_.shape.batch * plan_.layout.padded;
+  }
+
+  // -- input projection -------------------------------------------------------------------------------------------
+
+  void project_input(int64_t start, int64_t stop) {
+    constexpr int kBlocks = blocks_per_tile(Cell::kGates);
+    for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
+      with_constant<kBlocks>(count, [&](auto c) {
+        constexpr int NV = decltype(c)::value * Cell::kGates;
+        for_row_tiles({0, (stop - start) * rows_.size()}, kTileRows<NV>, [&](int64_t row, int size) {
+          with_constant<kTileRows<NV>>(size, [&](auto r) { project_tile<decltype(r)::value, NV>(start, row, block); });
+        });
+      });
+    });
+  }
+
+  /// Rows count through the chunk, time first.
+  template <int MR, int NV>
+  __attribute__((noinline)) void project_tile(int64_t start, int64_t row, int64_t block) {
+    const T* x[MR];
+    T* gates[MR];
+    int64_t step = start + row / rows_.size(), b = rows_.begin + row % rows_.size();
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      x[r] = static_cast<const T*>(args_.x.data) + time_of(step) * args_.x.stride_t + b * args_.x.stride_b;
+      gates[r] = gates_row(step, b) + block * plan_.slots * W;
+      if (++b == rows_.end) b = rows_.begin, ++step;
+    }
+    const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
+    V acc[MR][NV];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[r][v] = V::load(bias + v * W);
+    }
+    multiply_tile<MR, NV, T>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * args_.shape.input, NV * W,
+                             args_.shape.input);
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v)
+        acc[r][v].store(gates[r] + (v / Cell::kGates * plan_.slots + v % Cell::kGates) * W);
+    }
+  }
+
+  // -- one step ---------------------------------------------------------------------------------------------------
+
+  void run_step(int64_t step) {
+    const LayerShape& s = args_.shape;
+    step_ = step;
+    if (step > 0) {
+      hidden_prev_ = y_row(step - 1, 0);
+      hidden_stride_ = args_.y.stride_b;
+    } else if (args_.initial[0]) {
+      hidden_prev_ = static_cast<const T*>(args_.initial[0]) + direction_ * s.batch * s.hidden;
+      hidden_stride_ = s.hidden;
+    } else {
+      hidden_prev_ = scratch_ + plan_.zeros;
+      hidden_stride_ = 0;
+    }
+    if constexpr (Cell::kPhases == 2) {
+      run_phase<0>(hidden_prev_, hidden_stride_);
+      if (plan_.split.units > 1) barrier_->wait();
+      run_phase<1>(base_ + plan_.operand, plan_.layout.padded);
+    } else {
+      run_phase<0>(hidden_prev_, hidden_stride_);
+    }
+    if (plan_.split.units > 1) barrier_->wait();
+  }
+
+  template <int kPhase>
+  void run_phase(const T* operand, int64_t stride) {
+    constexpr int kGates = Cell::kPhaseGates[kPhase], kBlocks = blocks_per_tile(kGates);
+    for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
+      with_constant<kBlocks>(count, [&](auto c) {
+        constexpr int kCount = decltype(c)::value, kRows = kTileRows<kCount * kGates>;
+        for_row_tiles(rows_, kRows, [&](int64_t row, int size) {
+          with_constant<kRows>(size, [&](auto r) {
+            recurrent_tile<kPhase, decltype(r)::value, kCount>(operand + row * stride, stride, row, block);
+          });
+        });
+      });
+    });
+  }
+
+  template <int kPhase, int MR, int kCount>
+  __attribute__((noinline)) void recurrent_tile(const T* operand, int64_t stride, int64_t row, int64_t block) {
+    constexpr int kGates = Cell::kPhaseGates[kPhase], kJoint = kGates - Cell::kPhaseSplit[kPhase], NV = kCount * kGates;
+    const T* a[MR];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) a[r] = operand + r * stride;
+    const T* gates = gates_row(step_, row) + (block * plan_.slots + first_gate<kPhase>()) * W;
+    const T* split_bias = base_ + plan_.split_bias[kPhase] + block * Cell::kPhaseSplit[kPhase] * W;
+    V acc[MR][NV];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        const int unit_block = v / kGates, gate = v % kGates;
+        acc[r][v] = gate < kJoint
+                        ? V::load(gates + r * plan_.gates_row + (unit_block * plan_.slots + gate) * W)
+                        : V::load(split_bias + (unit_block * Cell::kPhaseSplit[kPhase] + gate - kJoint) * W);
+      }
+    }
+    multiply_tile<MR, NV, T>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * args_.shape.hidden, NV * W,
+                             args_.shape.hidden);
+    alignas(64) T sums[MR * NV * W];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[r][v].store(sums + (r * NV + v) * W);
+    }
+    apply_cell<kPhase>(sums, MR, kCount, row, block);
+  }
+
+  template <int kPhase>
+  static constexpr int first_gate() {
+    return kPhase ? Cell::kPhaseGates[0] : 0;
+  }
+
+  /// The cell's equations on a tile whose pre-activations have just been summed; they come from the first-level cache.
+  template <int kPhase>
+  __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block) {
+    constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase];
+    const int64_t padded = plan_.layout.padded, hidden = args_.shape.hidden;
+    const T* states_prev = states_after(step_ - 1);
+    T* states_next = states_after(step_);
+    for (int r = 0; r < rows; ++r, ++row) {
+      T* const gates_of_row = gates_row(step_, row);
+      for (int u = 0; u < count; ++u, sums += kGates * W) {
+        const int64_t unit = (block + u) * W;
+        const int units = clip_lanes(hidden - unit, W);
+        T* const gates = gates_of_row + (block + u) * plan_.slots * W;
+        Pack<V, kGates> a;
+#pragma GCC unroll 8
+        for (int g = 0; g < kGates; ++g) a[g] = V::load(sums + g * W);
+        Pack<V, kSplit> x;
+#pragma GCC unroll 8
+        for (int g = 0; g < kSplit; ++g) x[g] = V::load(gates + (first_gate<kPhase>() + kGates - kSplit + g) * W);
+        Pack<V, Cell::kUnitParams> params;
+#pragma GCC unroll 8
+        for (int i = 0; i < Cell::kUnitParams; ++i)
+          params[i] = V::load(base_ + plan_.unit_params + ((block + u) * Cell::kUnitParams + i) * W);
+        Pack<V, Cell::kStates> prev;
+        prev[0] = V::load_partial(hidden_prev_ + row * hidden_stride_ + unit, units);
+        if constexpr (Cell::kStates > 1) prev[1] = V::load(states_prev + row * padded + unit);
+
+        Pack<V, Cell::kReserve> reserve;
+        if constexpr (Cell::kPhases == 2) {
+#pragma GCC unroll 8
+          for (int i = 0; i < Cell::kReserve; ++i) reserve[i] = V::load(gates + i * W);
+        }
+        if constexpr (kPhase + 1 < Cell::kPhases) {
+          const V operand = Cell::template forward_operand<V>(a, x, params, prev, reserve);
+          operand.store(base_ + plan_.operand + row * padded + unit);
+#pragma GCC unroll 8
+          for (int i = 0; i < Cell::kReserve; ++i)
+            if (Cell::kOperandReserve >> i & 1) reserve[i].store(gates + i * W);
+        } else {
+          Pack<V, Cell::kStates> next;
+          Cell::template forward<V>(a, x, params, prev, next, reserve);
+          next[0].store_partial(y_row(step_, row) + unit, units);
+          if constexpr (Cell::kStates > 1) next[1].store(states_next + row * padded + unit);
+          if (saving_) {
+#pragma GCC unroll 8
+            for (int i = 0; i < Cell::kReserve; ++i) reserve[i].store(gates + i * W);
+          }
+        }
+      }
+    }
+  }
+
+  // -- after the last step ----------------------------------------------------------------------------------------
+
+  void write_final_states() {
+    const LayerShape& s = args_.shape;
+    const int64_t last = s.seq_len - 1;
+    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
+      const int64_t offset = (direction_ * s.batch + row) * s.hidden;
+      copy_units(y_row(last, row), static_cast<T*>(args_.final_states[0]) + offset);
+      if (Cell::kStates > 1)
+        copy_units(states_after(last) + row * plan_.layout.padded, static_cast<T*>(args_.final_states[1]) + offset);
+    }
+  }
+
+  void copy_units(const T* from, T* to) const {
+    const int64_t end = blocks_.end * W < args_.shape.hidden ? blocks_.end * W : args_.shape.hidden;
+    for (int64_t unit = blocks_.begin * W; unit < end; ++unit) to[unit] = from[unit];
+  }
+
+  const ForwardArgs& args_;
+  const ForwardPlan& plan_;
+  T* scratch_;
+  Barrier* barrier_;
+  int member_;
+  Range rows_, blocks_;
+  // Of the direction at hand:
+  int direction_;
+  T *base_, *reserve_;
+  bool saving_;
+  // Of the chunk and the step at hand:
+  int64_t chunk_start_, step_;
+  const T* hidden_prev_;
+  int64_t hidden_stride_;
+};
+
+}  // namespace FASTRNN_ISA
+}  // namespace fastrnn

@@ -1,0 +1,89 @@
+#include "cpu/isa.h"
+
+#include <stdlib.h>
+
+#include <atomic>
+#include <stdexcept>
+
+namespace fastrnn {
+
+// Declared for every name; only those in the build (FASTRNN_BUILT_<name>, set by cmake/isa.cmake) are used.
+#define FASTRNN_DECLARE(name, supported) \
+  namespace name {                       \
+  extern const Kernels kernels_f32;      \
+  extern const Kernels kernels_f64;      \
+  }
+FASTRNN_FOR_EACH_ISA(FASTRNN_DECLARE)
+#undef FASTRNN_DECLARE
+
+namespace {
+
+#if defined(__x86_64__) || defined(__i386__)
+#define FASTRNN_CPU_HAS(feature) __builtin_cpu_supports(feature)  // also asks whether the system saves the registers
+#else
+#define FASTRNN_CPU_HAS(feature) false
+#endif
+
+// FASTRNN_BUILT_x is defined as 1 or 0; the tables of those that are 0 are never referenced.
+template <bool kBuilt>
+struct AddIf {
+  template <class F>
+  static void add(const F&) {}
+};
+template <>
+struct AddIf<true> {
+  template <class F>
+  static void add(const F& f) {
+    f(0);
+  }
+};
+
+std::vector<Isa> find_built() {
+  std::vector<Isa> isas;
+#define FASTRNN_ADD(name, supported)                                                               \
+  AddIf<FASTRNN_BUILT_##name>::add([&](auto) {                                                     \
+    isas.push_back({#name, static_cast<bool>(supported), &name::kernels_f32, &name::kernels_f64}); \
+  });
+  FASTRNN_FOR_EACH_ISA(FASTRNN_ADD)
+#undef FASTRNN_ADD
+  return isas;
+}
+
+int find_supported(const std::string& name, const char* where) {
+  const std::vector<Isa>& isas = built_isas();
+  std::string choices;
+  for (size_t i = 0; i < isas.size(); ++i) {
+    if (!isas[i].supported) continue;
+    if (name == isas[i].name) return int(i);
+    choices += (choices.empty() ? "" : ", ") + std::string(isas[i].name);
+  }
+  throw std::invalid_argument(std::string(where) + ": instruction set '" + name +
+                              "' is unknown, not in this build or not supported by this processor; choose from " + choices);
+}
+
+std::atomic<int> selected{-1};
+
+}  // namespace
+
+const std::vector<Isa>& built_isas() {
+  static const std::vector<Isa> isas = find_built();
+  return isas;
+}
+
+int current_isa() {
+  const int isa = selected.load(std::memory_order_relaxed);
+  if (isa >= 0) return isa;
+  const char* forced = getenv("FASTRNN_ISA");
+  int chosen = 0;
+  if (forced && *forced) {
+    chosen = find_supported(forced, "FASTRNN_ISA");
+  } else {
+    while (!built_isas()[size_t(chosen)].supported) ++chosen;  // generic, the last one, always is
+  }
+  selected = chosen;
+  return chosen;
+}
+
+void select_isa(const std::string& name) { selected = find_supported(name, "use_isa"); }
+
+}  // namespace fastrnn

@@ -1,0 +1,34 @@
+#pragma once
+// Instruction sets: which were built, which this processor has, which one is in use.
+
+#include <string>
+#include <vector>
+
+#include "cpu/kernels.h"
+
+namespace fastrnn {
+
+/// One line for each that the build may contain, best first: X(name, supported). cmake/isa.cmake has the flags.
+#define FASTRNN_FOR_EACH_ISA(X)                                                                            \
+  X(avx512, FASTRNN_CPU_HAS("avx512f") && FASTRNN_CPU_HAS("avx512bw") && FASTRNN_CPU_HAS("avx512dq") &&     \
+                FASTRNN_CPU_HAS("avx512vl") && FASTRNN_CPU_HAS("avx2") && FASTRNN_CPU_HAS("fma"))           \
+  X(avx2, FASTRNN_CPU_HAS("avx2") && FASTRNN_CPU_HAS("fma"))                                               \
+  X(neon, true)                                                                                            \
+  X(generic, true)
+
+struct Isa {
+  const char* name;
+  bool supported;
+  const Kernels* f32;
+  const Kernels* f64;
+};
+
+/// Those in the build, best first.
+const std::vector<Isa>& built_isas();
+
+/// Position in built_isas() of the one in use: the best supported, or what the environment variable FASTRNN_ISA or
+/// select_isa chose. Throws std::invalid_argument, listing the choices, for an unknown or unsupported name.
+int current_isa();
+void select_isa(const std::string& name);
+
+}  // namespace fastrnn

@@ -1,0 +1,157 @@
+#include "cpu/plan.h"
+
+#include <algorithm>
+
+namespace fastrnn {
+namespace {
+
+// Below this a call is over sooner than a second thread is awake (20 us of one core).
+constexpr double kSerialWork = 2e6;
+// Least work of a thread in one step for a barrier after every step to pay (about 0.5 us).
+constexpr double kUnitStepWork = 5e4;
+// A tile of 4 rows already runs at the machine's peak, so fewer rows a thread than this are better split by units.
+constexpr int kRowsPerThread = 4;
+
+int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+double step_work(const CellTraits& cell, const LayerShape& s) {
+  return 2.0 * double(s.batch) * cell.gates * double(s.hidden) * double(s.hidden);
+}
+
+ThreadSplit split_group(const CellTraits& cell, const LayerShape& s, int64_t blocks, int threads) {
+  ThreadSplit split;
+  if (threads == 1) return split;
+  if (s.batch >= int64_t(kRowsPerThread) * threads) {
+    split.rows = threads;
+    return split;
+  }
+  const double affordable = step_work(cell, s) / kUnitStepWork;
+  const int units = int(std::min<double>(std::min<int64_t>(blocks, threads), affordable));
+  const int rows = int(std::max<int64_t>(1, s.batch / kRowsPerThread));
+  if (units > rows)
+    split.units = std::max(1, units);
+  else
+    split.rows = rows;
+  return split;
+}
+
+ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t blocks, int threads) {
+  const double work = double(s.seq_len) * double(s.batch) * 2.0 * cell.gates * double(s.hidden) *
+                      double(s.hidden + s.input) * s.directions;
+  if (threads <= 1 || work < kSerialWork) return {};
+  if (s.directions == 2 && s.batch < int64_t(kRowsPerThread) * threads) {
+    ThreadSplit split = split_group(cell, s, blocks, threads / 2);
+    split.directions = 2;
+    return split;
+  }
+  return split_group(cell, s, blocks, threads);
+}
+
+/// Hands out consecutive, cache-line aligned pieces of scratch memory.
+class Arena {
+ public:
+  explicit Arena(int64_t alignment) : alignment_(alignment) {}
+  int64_t take(int64_t elements) {
+    const int64_t offset = size_;
+    size_ += round_up(elements, alignment_);
+    return offset;
+  }
+  int64_t size() const { return size_; }
+
+ private:
+  int64_t alignment_, size_ = 0;
+};
+
+}  // namespace
+
+Layout make_layout(const CellTraits& cell, const LayerShape& s, int lanes, int itemsize) {
+  Layout l{};
+  l.lanes = lanes;
+  l.blocks = (s.hidden + lanes - 1) / lanes;
+  l.padded = l.blocks * lanes;
+  l.reserve_gates = s.seq_len * s.batch * l.padded * cell.reserve;
+  l.reserve_states = s.seq_len * s.batch * l.padded * (cell.states - 1);
+  l.reserve_direction = l.reserve_gates + l.reserve_states;
+  l.reserve_bytes = l.reserve_direction * s.directions * itemsize;
+  return l;
+}
+
+ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int lanes, int itemsize, int max_threads) {
+  const LayerShape& s = args.shape;
+  ForwardPlan p{};
+  p.layout = make_layout(cell, s, lanes, itemsize);
+  p.split = split_threads(cell, s, p.layout.blocks, max_threads);
+  const bool saves_gates = args.reserve && cell.reserve > 0;
+  p.slots = saves_gates || cell.phases > 1 ? std::max(cell.gates, cell.reserve) : cell.gates;
+  p.gates_row = p.layout.padded * p.slots;
+
+  // At least 96 rows, so that W_ih is read once for many rows; short rows are taken up to 128 KiB together.
+  const int64_t rows = std::max<int64_t>(1, s.batch / p.split.rows);
+  const int64_t small = (int64_t(128) << 10) / std::max<int64_t>(1, rows * p.gates_row * itemsize);
+  p.chunk_steps = std::min(s.seq_len, std::max(small, (96 + rows - 1) / rows));
+
+  Arena arena(64 / itemsize);
+  p.zeros = arena.take(s.hidden);
+  const int64_t start = arena.size();
+  p.packed_ih = arena.take(p.layout.padded * cell.gates * s.input);
+  p.bias = arena.take(p.layout.padded * cell.gates);
+  for (int phase = 0; phase < cell.phases; ++phase) {
+    p.packed_hh[phase] = arena.take(p.layout.padded * cell.phase_gates[phase] * s.hidden);
+    p.split_bias[phase] = arena.take(p.layout.padded * cell.phase_split[phase]);
+  }
+  p.unit_params = arena.take(p.layout.padded * cell.unit_params);
+  p.gates = saves_gates ? kNone : arena.take(p.chunk_steps * s.batch * p.gates_row);
+  p.state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
+  p.operand = arena.take(cell.phases > 1 ? s.batch * p.layout.padded : 0);
+  p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
+  arena.take(p.direction_stride);
+  p.scratch_bytes = arena.size() * itemsize;
+  return p;
+}
+
+BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int lanes, int itemsize, int max_threads) {
+  const LayerShape& s = args.shape;
+  BackwardPlan p{};
+  p.layout = make_layout(cell, s, lanes, itemsize);
+  p.split = split_threads(cell, s, p.layout.blocks, max_threads);
+  p.padded_input = round_up(s.input, lanes);
+
+  // About 256 rows: the chunk's gradients stay in cache until the weight gradients have used them. The length must
+  // not depend on the number of threads, because it groups the sums over rows.
+  p.chunk_steps = std::min(s.seq_len, std::max<int64_t>(1, 256 / std::max<int64_t>(1, s.batch)));
+  const int64_t rows = p.chunk_steps * s.batch;
+
+  Arena arena(64 / itemsize);
+  p.zeros = arena.take(s.hidden);
+  p.panel_size = rows * 4 * lanes;
+  p.panels = arena.take(p.panel_size * p.split.total());
+  const int64_t start = arena.size();
+  p.packed_ih = arena.take(args.d_x.data ? p.padded_input * p.layout.padded * cell.gates : 0);
+  for (int phase = 0; phase < cell.phases; ++phase)
+    p.packed_hh[phase] = arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase]);
+  p.unit_params = arena.take(p.layout.padded * cell.unit_params);
+  p.carry = arena.take(cell.hidden_carry ? s.batch * p.layout.padded : 0);
+  p.d_state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
+  p.initial_state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
+
+  // One register more than a row needs: rows a power of two apart would share a few sets of the cache.
+  const bool shared = cell.phases == 1 && cell.phase_split[0] == 0;  // d_x_gates == d_h_gates
+  p.d_x_row = p.layout.padded * cell.gates + lanes;
+  p.d_p_row = p.layout.padded * cell.unit_params;
+  for (int set = 0; set < 2; ++set) {
+    p.d_x_gates[set] = arena.take(rows * p.d_x_row);
+    for (int phase = 0; phase < cell.phases; ++phase) {
+      p.d_h_row[phase] = shared ? p.d_x_row : p.layout.padded * cell.phase_gates[phase] + lanes;
+      p.d_h_gates[set][phase] = shared ? p.d_x_gates[set] : arena.take(rows * p.d_h_row[phase]);
+    }
+    p.d_p[set] = arena.take(rows * p.d_p_row);
+    p.operand[set] = arena.take(cell.phases > 1 ? rows * p.layout.padded : 0);
+  }
+  p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
+  arena.take(p.direction_stride);
+  p.d_x_second = p.split.directions > 1 && args.d_x.data ? arena.take(s.seq_len * s.batch * s.input) : kNone;
+  p.scratch_bytes = arena.size() * itemsize;
+  return p;
+}
+
+}  // namespace fastrnn

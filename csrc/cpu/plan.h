@@ -1,0 +1,64 @@
+#pragma once
+// Decisions about a call that depend on its shape only: how threads share it, how long a chunk of steps is, where
+// everything lies in scratch memory and in the reserve. Made outside the per-instruction-set code.
+
+#include "cells/traits.h"
+#include "core/layer.h"
+
+namespace fastrnn {
+
+/// Threads = directions * rows * units, and at most one of rows and units is above 1.
+/// rows: a thread owns batch rows for all steps, and needs no barrier; units: it owns hidden units, and all meet
+/// after every step.
+struct ThreadSplit {
+  int directions = 1, rows = 1, units = 1;
+  int total() const { return directions * rows * units; }
+  int group() const { return rows * units; }  // threads that work on one direction together
+};
+
+/// Layouts that forward and backward agree on; W = lanes of a register, a block = W units.
+/// Reserve, one part a direction: gates [T, B, blocks, slots, W], then states [T, B, blocks * W] for each state but h.
+struct Layout {
+  int lanes;
+  int64_t blocks, padded;  // ceil(H / W), blocks * W
+  int64_t reserve_gates, reserve_states, reserve_direction, reserve_bytes;
+};
+
+constexpr int64_t kNone = -1;
+
+/// Offsets are in elements from the start of scratch memory, for direction 0; direction 1 lies direction_stride
+/// further where both are worked on at once, and in the same place otherwise.
+struct ForwardPlan {
+  ThreadSplit split;
+  Layout layout;
+  int slots;            // registers a block has in a row of gates: x_gates before the step, saved values after it
+  int64_t gates_row;    // elements of such a row
+  int64_t chunk_steps;  // input projections are made this many steps at a time
+  int64_t zeros;        // [H], stands for a missing h0
+  int64_t packed_ih, packed_hh[kMaxPhases], bias, split_bias[kMaxPhases], unit_params;
+  int64_t gates;    // [chunk_steps, B, gates_row], kNone where the reserve takes them
+  int64_t state;    // [B, padded]: c, or its initial value where the reserve takes the others
+  int64_t operand;  // [B, padded]: operand of the second phase
+  int64_t direction_stride, scratch_bytes;
+};
+
+struct BackwardPlan {
+  ThreadSplit split;
+  Layout layout;
+  int64_t chunk_steps;  // weight gradients are summed this many steps at a time
+  int64_t padded_input;
+  int64_t zeros, panels, panel_size;  // per thread: [chunk rows, 4 W], a strip of x or h for the weight gradients
+  int64_t packed_ih, packed_hh[kMaxPhases], unit_params;
+  int64_t carry, d_state, initial_state;  // [B, padded] each
+  // Rows of gradients of the pre-activations, for the chunk; two sets, used in turn.
+  int64_t d_x_row, d_h_row[kMaxPhases], d_p_row;
+  int64_t d_x_gates[2], d_h_gates[2][kMaxPhases], d_p[2], operand[2];
+  int64_t d_x_second;  // [T, B, I]: the second direction's d_x where both run at once
+  int64_t direction_stride, scratch_bytes;
+};
+
+Layout make_layout(const CellTraits& cell, const LayerShape& shape, int lanes, int itemsize);
+ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int lanes, int itemsize, int max_threads);
+BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int lanes, int itemsize, int max_threads);
+
+}  // namespace fastrnn

@@ -1,0 +1,150 @@
+#pragma once
+// Sums over the rows of a chunk: dW += d_gates^T [x or h], db += column sums of d_gates; and the product of rows with
+// packed weights that both directions of the input gradient share.
+
+#include "cpu/pack.h"
+
+namespace fastrnn {
+namespace FASTRNN_ISA {
+
+/// sums [rows, count, W] += a [rows, depth] * packed [depth, count * W]
+template <class T, int MR, int NV>
+__attribute__((noinline)) void multiply_in_place(const T* a, int64_t stride, const T* packed, int64_t depth, T* sums) {
+  using V = Vec<T>;
+  constexpr int W = V::kLanes;
+  const T* rows[MR];
+  V acc[MR][NV];
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+    rows[r] = a + r * stride;
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) acc[r][v] = V::load(sums + (r * NV + v) * W);
+  }
+  multiply_tile<MR, NV, T>(acc, rows, packed, NV * W, depth);
+#pragma GCC unroll 8
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < NV; ++v) acc[r][v].store(sums + (r * NV + v) * W);
+  }
+}
+
+template <class T>
+void multiply_rows(const T* a, int64_t stride, int rows, const T* packed, int count, int64_t depth, T* sums) {
+  constexpr int kBlocks = blocks_per_tile(1);
+  with_constant<kBlocks>(count, [&](auto c) {
+    with_constant<kTileRows<kBlocks>>(rows, [&](auto r) {
+      multiply_in_place<T, decltype(r)::value, decltype(c)::value>(a, stride, packed, depth, sums);
+    });
+  });
+}
+
+/// Gradients of pre-activations: rows of [blocks][gates][W], the gates being [first, first + gates) of the cell's.
+template <class T>
+struct GateGradients {
+  const T* data;
+  int64_t stride;
+  int first, gates;
+};
+
+/// A thread's share of the sums over one chunk. Every thread must make the same calls: tasks are dealt out in turn.
+/// An output element belongs to one task and sums its rows in order, so the number of threads never changes a bit.
+template <class T>
+struct WeightGradients {
+  using V = Vec<T>;
+  static constexpr int W = V::kLanes;
+  static constexpr int kStrip = blocks_per_tile(1);  // registers of columns in a tile
+
+  int member, members, turn;
+  T* panel;  // [rows, kStrip * W]
+  int64_t hidden, blocks, rows;
+  bool first;  // of the chunks: overwrite the output instead of adding
+
+  /// out [G * hidden, columns] += gates^T * operand, where row_of(i) is row i of the operand.
+  template <class RowOf>
+  void matrix(const GateGradients<T>& gates, T* out, int64_t columns, const RowOf& row_of) {
+    if (!out) return;
+    const int64_t width = blocks * gates.gates * W, strips = (columns + kStrip * W - 1) / (kStrip * W);
+    const int parts = strips < 4 * members ? members : 1;  // few strips: share each one
+    for (int64_t column = 0; column < columns; column += kStrip * W) {
+      const int taken = clip_lanes(columns - column, kStrip * W), registers = (taken + W - 1) / W;
+      bool gathered = false;
+      for (int part = 0; part < parts; ++part) {
+        if (turn++ % members != member) continue;
+        if (!gathered) gather(row_of, column, taken, registers);
+        gathered = true;
+        const Range mine = share(width, part, parts);
+        with_constant<kStrip>(registers, [&](auto n) {
+          constexpr int NV = decltype(n)::value;
+          for_row_tiles(mine, kTileRows<NV>, [&](int64_t i, int size) {
+            with_constant<kTileRows<NV>>(
+                size, [&](auto m) { outer_tile<decltype(m)::value, NV>(gates, i, out + column, columns, taken); });
+          });
+        });
+      }
+    }
+  }
+
+  /// The strip's columns of every row, next to each other, zero past the last column.
+  template <class RowOf>
+  void gather(const RowOf& row_of, int64_t column, int taken, int registers) const {
+    T* to = panel;
+    for (int64_t i = 0; i < rows; ++i) {
+      const T* from = row_of(i) + column;
+      for (int v = 0; v < registers; ++v, to += W) V::load_partial(from + v * W, clip_lanes(taken - v * W, W)).store(to);
+    }
+  }
+
+  /// MR gates from place i of a row on, times NV registers of columns.
+  template <int MR, int NV>
+  __attribute__((noinline)) void outer_tile(const GateGradients<T>& gates, int64_t i, T* out, int64_t stride, int taken) const {
+    T* target[MR];
+    V acc[MR][NV];
+    const int last = taken - (NV - 1) * W;
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      const int64_t place = i + r, unit = place / (gates.gates * W) * W + place % W;
+      const int64_t gate = gates.first + place / W % gates.gates;
+      target[r] = unit < hidden ? out + (gate * hidden + unit) * stride : nullptr;
+      const bool zero = first || !target[r];
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[r][v] = zero ? V(T(0)) : V::load_partial(target[r] + v * W, v < NV - 1 ? W : last);
+    }
+    const T* a = gates.data + i;
+    const T* b = panel;
+    for (int64_t k = 0; k < rows; ++k, a += gates.stride, b += NV * W) {
+      V strip[NV];
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) strip[v] = V::load(b + v * W);
+#pragma GCC unroll 8
+      for (int r = 0; r < MR; ++r) {
+        const V value(a[r]);
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) acc[r][v] = fma(value, strip[v], acc[r][v]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      if (!target[r]) continue;
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[r][v].store_partial(target[r] + v * W, v < NV - 1 ? W : last);
+    }
+  }
+
+  /// out [G * hidden] += column sums of gates.
+  void vector(const GateGradients<T>& gates, T* out) {
+    if (!out) return;
+    const Range mine = share(blocks * gates.gates, member, members);
+    for (int64_t place = mine.begin; place < mine.end; ++place) {
+      const int64_t unit = place / gates.gates * W;
+      T* target = out + (gates.first + place % gates.gates) * hidden + unit;
+      const int units = clip_lanes(hidden - unit, W);
+      const T* column = gates.data + place * W;
+      V sum = first ? V(T(0)) : V::load_partial(target, units);
+      for (int64_t k = 0; k < rows; ++k, column += gates.stride) sum = sum + V::load(column);
+      sum.store_partial(target, units);
+    }
+  }
+};
+
+}  // namespace FASTRNN_ISA
+}  // namespace fastrnn

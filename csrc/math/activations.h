@@ -1,0 +1,83 @@
+#pragma once
+// exp, sigmoid and tanh on any value type V that offers the few operations used below: a SIMD register on the
+// CPU (cpu/vec.h), float or double elsewhere (math/scalar.h).
+//
+// Largest error, over all finite arguments (tests/math measures it):
+//   sigmoid  2.5 ulp (float), 2.5 ulp (double); results below the smallest normal number become 0
+//   tanh     2.5 ulp (float), 2.5 ulp (double); also for tiny arguments, so small gradients keep their digits
+// NaN gives NaN, infinities give exactly 0, 1 and -1. Without fused multiply-add add 1 ulp.
+// Constants: derive_coefficients.py.
+
+#include "core/host_device.h"
+
+namespace fastrnn {
+
+template <class T>
+struct ExpConstants;
+
+template <>
+struct ExpConstants<float> {
+  static constexpr float kLog2E = 1.44269504f, kLn2High = 0.69317626953125f, kLn2Low = -2.90889713e-5f;
+  static constexpr float kShifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+  static constexpr float kLowest = -87.0f;        // exp stays a normal number
+  static constexpr float kHighest = 89.0f;        // exp has become +inf
+  static constexpr float kTanhLimit = 10.0f;      // tanh has become 1
+  static constexpr int kDegree = 4;
+  static constexpr float kQ[kDegree + 1] = {1.39261761e-3f, 8.36317307e-3f, 4.16665547e-2f, 0.16666577f, 0.5f};
+};
+
+template <>
+struct ExpConstants<double> {
+  static constexpr double kLog2E = 1.4426950408889634, kLn2High = 0.69314718056011770386,
+                          kLn2Low = -1.7239444525614834773e-13;
+  static constexpr double kShifter = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double kLowest = -708.0, kHighest = 710.0, kTanhLimit = 20.0;
+  static constexpr int kDegree = 10;
+  static constexpr double kQ[kDegree + 1] = {
+      2.09146793765839351e-9, 2.51052063739570111e-8, 2.75572736613486362e-7, 2.75572554257464343e-6,
+      2.48015873255333638e-5, 1.98412698748004920e-4, 1.38888888888837524e-3, 8.33333333332614088e-3,
+      4.16666666666666698e-2, 0.166666666666666710,   0.5};
+};
+
+/// Splits exp(x) = 2^n * (1 + p): returns p = expm1(x - n ln 2) and 2^n.
+template <class V>
+FASTRNN_HD void split_exp(V x, V& p, V& scale) {
+  using C = ExpConstants<typename V::Scalar>;
+  const V shifted = fma(x, V(C::kLog2E), V(C::kShifter));
+  const V n = shifted - V(C::kShifter);
+  const V r = fma(n, V(-C::kLn2Low), fma(n, V(-C::kLn2High), x));
+  V q = V(C::kQ[0]);
+#pragma GCC unroll 16
+  for (int k = 1; k <= C::kDegree; ++k) q = fma(q, r, V(C::kQ[k]));
+  p = fma(r * r, q, r);
+  scale = pow2_from_shifted(shifted);
+}
+
+template <class V>
+FASTRNN_HD V exp(V x) {
+  using C = ExpConstants<typename V::Scalar>;
+  V p, scale;
+  split_exp(at_least(V(C::kLowest), at_most(V(C::kHighest), x)), p, scale);
+  return fma(scale, p, scale);  // multiplied, not added to the exponent bits: that could turn a NaN into a number
+}
+
+/// 1 / (1 + exp(-x))
+template <class V>
+FASTRNN_HD V sigmoid(V x) {
+  const V one(typename V::Scalar(1));
+  return one / (one + exp(-x));
+}
+
+/// (e - 1) / (e + 1) with e = exp(2x), from expm1(2x) so that the relative error stays small near zero.
+template <class V>
+FASTRNN_HD V tanh(V x) {
+  using S = typename V::Scalar;
+  using C = ExpConstants<S>;
+  const V bounded = at_least(V(-C::kTanhLimit), at_most(V(C::kTanhLimit), x));
+  V p, scale;
+  split_exp(bounded + bounded, p, scale);
+  const V expm1 = fma(scale, p, scale - V(S(1)));
+  return expm1 / (expm1 + V(S(2)));
+}
+
+}  // namespace fastrnn

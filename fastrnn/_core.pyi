@@ -1,0 +1,117 @@
+"""Typed interface of the compiled module.
+
+This layer takes raw addresses and trusts them: shapes, strides and lifetimes are
+checked by ``fastrnn.ops`` (NumPy) and ``fastrnn.functional`` (torch), which are the
+public ways in.  Addresses are ``int``; ``0`` means "not given".  All strides are in
+elements, and the last dimension of every array is contiguous.
+"""
+
+from typing import Any, TypedDict
+
+class CellInfo(TypedDict):
+    """What a cell is made of; the position in ``cells()`` is its ``cell`` number."""
+
+    name: str
+    num_gates: int
+    num_states: int  # 1: hidden; 2: hidden and cell state
+    num_unit_params: int  # per-unit parameter vectors (peepholes); 0 for most cells
+    gates: str  # gate order in the weights, e.g. "i f g o"
+
+def cells() -> list[CellInfo]: ...
+
+# -- instruction sets ---------------------------------------------------------
+def built_isas() -> list[str]:
+    """Instruction sets compiled into the module, best first; ends with "generic"."""
+
+def available_isas() -> list[str]:
+    """The subset of ``built_isas()`` that this processor runs, best first."""
+
+def current_isa() -> str: ...
+def set_isa(name: str) -> None:
+    """Select the instruction set for later calls; ValueError lists the choices."""
+
+def isa_id() -> int:
+    """Number of the current instruction set, passed to ``forward`` and ``backward``."""
+
+def isa_name(isa: int) -> str: ...
+
+# -- build and memory -----------------------------------------------------------
+def build_info() -> dict[str, Any]:
+    """Keys: version, compiler, isas (list), cuda (bool), openmp (bool)."""
+
+def num_threads() -> int:
+    """Threads a call with ``threads=0`` may use (OpenMP's maximum; 1 in a forked child)."""
+
+def clear_scratch() -> None: ...
+def scratch_bytes() -> int:
+    """Bytes the scratch cache holds idle at the moment."""
+
+def reserve_size(cell: int, itemsize: int, isa: int, sizes: tuple[int, ...]) -> int:
+    """Bytes of reserve for ``sizes = (seq_len, batch, input, hidden, directions)``."""
+
+def alloc_block(nbytes: int) -> Any:
+    """uint8 NumPy array over pooled, 64-byte aligned memory; returns to the pool when freed."""
+
+# -- the engine ---------------------------------------------------------------------
+# weights: one tuple a direction:
+#   (weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H], unit_params [P, H])
+#   all C-contiguous; either both biases are given or both are 0.
+# initial, final: one address a state (h, then c), each C-contiguous [D, B, H];
+#   0 in initial = zeros.
+# x [T, B, I] and y [T, B, D*H] as (address, stride_t, stride_b).
+def forward(
+    cell: int,
+    itemsize: int,  # 4: float32, 8: float64
+    isa: int,
+    threads: int,  # 0: num_threads()
+    sizes: tuple[int, int, int, int, int],
+    x: tuple[int, int, int],
+    weights: tuple[tuple[int, int, int, int, int], ...],
+    initial: tuple[int, ...],
+    y: tuple[int, int, int],
+    final: tuple[int, ...],
+    reserve: int,  # 0: inference, nothing saved
+    /,
+) -> None: ...
+
+# The same x, weights, initial, y and reserve as in forward (reserve is not modified, so
+# backward may run again), plus gradients. grad_y as (address or 0, stride_t, stride_b) with any
+# strides for t and b (0 included); grad_final: an address or 0 a state, [D, B, H].
+# Outputs are overwritten, never added to: grad_x (address or 0, stride_t, stride_b);
+# grad_weights like weights, 0 where not wanted; grad_initial an address or 0 a state, [D, B, H].
+def backward(
+    cell: int,
+    itemsize: int,
+    isa: int,
+    threads: int,
+    sizes: tuple[int, int, int, int, int],
+    x: tuple[int, int, int],
+    weights: tuple[tuple[int, int, int, int, int], ...],
+    initial: tuple[int, ...],
+    y: tuple[int, int, int],
+    reserve: int,
+    grad_y: tuple[int, int, int],
+    grad_final: tuple[int, ...],
+    grad_x: tuple[int, int, int],
+    grad_weights: tuple[tuple[int, int, int, int, int], ...],
+    grad_initial: tuple[int, ...],
+    /,
+) -> None: ...
+
+# -- for tests and the benchmark -------------------------------------------------------
+class testing:
+    @staticmethod
+    def activation(name: str, values: Any, isa: int) -> Any:
+        """Values of "sigmoid", "tanh" or "exp" on a 1-D array, through the kernels' code."""
+
+    @staticmethod
+    def gemm_tile(a: Any, b: Any, isa: int) -> Any:
+        """``a [M, K] @ b [N, K].T`` through packing and the register tile."""
+
+    @staticmethod
+    def fma_peak(itemsize: int, isa: int, threads: int, seconds: float) -> float:
+        """Measured multiply-add peak in FLOP/s."""
+
+    @staticmethod
+    def tile_rate(itemsize: int, isa: int, hidden: int, gates: int, seconds: float) -> float:
+        """FLOP/s of the recurrent register tile alone on one thread, weights cache-resident."""
