@@ -9,9 +9,10 @@ from __future__ import annotations
 try:
     from fastrnn import _core as core
 except ImportError as _error:
+    _missing = isinstance(_error, ModuleNotFoundError) or "cannot import name" in str(_error)
     _reason = (
         "has not been built for this Python"
-        if "cannot import name '_core'" in str(_error)
+        if _missing
         else f"was found but does not load ({_error})"
     )
     raise ImportError(

@@ -52,13 +52,11 @@ def dense(array: Array) -> Array:
 def rows(array: Array) -> Array:
     """[T, B, K] with a contiguous last axis and the other strides as given, or else a copy."""
     itemsize = array.itemsize
-    usable = all(
-        size <= 1 or (stride >= 0 and stride % itemsize == 0)
-        for size, stride in zip(array.shape[:2], array.strides[:2], strict=True)
-    )
-    if usable and (array.shape[2] == 1 or array.strides[2] == itemsize):
-        return array
-    return array.copy(order="C")
+    steps = list(zip(array.shape, array.strides, strict=True))
+    usable: bool = all(
+        size <= 1 or (stride >= 0 and stride % itemsize == 0) for size, stride in steps[:2]
+    ) and (array.shape[2] <= 1 or array.strides[2] == itemsize)
+    return array if usable else array.copy(order="C")
 
 
 def address(array: Array | npt.NDArray[np.uint8] | None) -> int:

@@ -124,7 +124,7 @@ def docstring(cell: CellSpec, kind: str) -> str:
         purpose, signature = "Forward of a layer", _FORWARD + _RESERVE
         example = save + shapes
     else:
-        purpose, signature = "Backward of a layer, through all steps", _BACKWARD
+        purpose, signature = "Backward of a layer", _BACKWARD
         example = (
             f"{save}>>> grads = {cell.name}_backward(np.ones_like(y), reserve)\n"
             f">>> grads.weight_hh.shape\n({cell.num_gates * 4}, 4)"

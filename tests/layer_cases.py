@@ -1,0 +1,128 @@
+"""One layer's arguments, run through ``fastrnn.ops`` and through the reference alike.
+
+Both runs give a dictionary with the same keys: y, h_n, c_n and the gradients (grad_x, ...), so
+that a test compares everything there is by looping over it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrnn import ops, reference
+
+Array = npt.NDArray[Any]
+Values = dict[str, Array]
+
+CELLS = list(reference.CELLS)
+_STATES = ("h", "c")
+
+
+class Case(NamedTuple):
+    cell: str
+    seq_len: int
+    batch_size: int
+    input_size: int
+    hidden_size: int
+    num_directions: int = 1
+    bias: bool = True
+    initial: bool = True
+    seed: int = 0
+
+    def arguments(self, dtype: npt.DTypeLike = np.float64) -> Values:
+        """Keyword arguments of ops.<cell>_forward: the same numbers in either precision."""
+        kind, rng = reference.CELLS[self.cell], np.random.default_rng(self.seed)
+        hidden_size = self.hidden_size
+        lead = (2,) if self.num_directions == 2 else ()
+        rows = kind.num_gates * hidden_size
+
+        def draw(*shape: int, scale: float) -> Array:
+            return (scale * rng.uniform(-1, 1, shape)).astype(np.float32).astype(dtype)
+
+        arguments = {
+            "x": draw(self.seq_len, self.batch_size, self.input_size, scale=2.0),
+            "weight_ih": draw(*lead, rows, self.input_size, scale=1.5 / self.input_size**0.5),
+            "weight_hh": draw(*lead, rows, hidden_size, scale=1.5 / hidden_size**0.5),
+        }
+        if kind.num_unit_params:
+            arguments["peephole"] = draw(*lead, kind.num_unit_params, hidden_size, scale=1.0)
+        if self.bias:
+            arguments["bias_ih"] = draw(*lead, rows, scale=0.5)
+            arguments["bias_hh"] = draw(*lead, rows, scale=0.5)
+        if self.initial:
+            for state in _STATES[: kind.num_states]:
+                arguments[f"{state}0"] = draw(*lead, self.batch_size, hidden_size, scale=1.0)
+        return arguments
+
+    def output_gradients(self, dtype: npt.DTypeLike = np.float64) -> Values:
+        """Keyword arguments of ops.<cell>_backward: gradients of y and of each final state."""
+        rng = np.random.default_rng(self.seed + 1)
+        lead = (2,) if self.num_directions == 2 else ()
+        state = (*lead, self.batch_size, self.hidden_size)
+        shapes = {"grad_y": (self.seq_len, self.batch_size, self.num_directions * self.hidden_size)}
+        for name in _STATES[: reference.CELLS[self.cell].num_states]:
+            shapes[f"grad_{name}_n"] = state
+        return {
+            name: rng.uniform(-1, 1, shape).astype(np.float32).astype(dtype)
+            for name, shape in shapes.items()
+        }
+
+
+def run_ops(cell: str, arguments: Values, gradients: Values | None = None) -> Values:
+    """Outputs and gradients; ``gradients`` of None runs the forward that saves nothing."""
+    names = ["h_n", "c_n"][: reference.CELLS[cell].num_states]
+    if gradients is None:
+        return dict(zip(["y", *names], getattr(ops, cell)(**arguments), strict=True))
+    *outputs, reserve = getattr(ops, f"{cell}_forward")(**arguments)
+    values = dict(zip(["y", *names], outputs, strict=True))
+    backward = getattr(ops, f"{cell}_backward")
+    grads = backward(reserve=reserve, **{"grad_y": None, **gradients})
+    for name, grad in grads._asdict().items():
+        assert (grad is None) == (name not in arguments), name
+        if grad is not None:
+            assert grad.shape == arguments[name].shape, name
+            values[f"grad_{name}"] = grad
+    return values
+
+
+def run_reference(
+    cell: str, arguments: Values, gradients: Values | None = None, dtype: Any = np.float64
+) -> Values:
+    """What `run_ops` should give, computed by the textbook formulas in ``dtype``."""
+    kind = reference.CELLS[cell]
+    stacked = arguments["weight_ih"].ndim == 3
+    per_direction = [
+        reference.Params(*(None if a is None else a[d] for a in _parameters(arguments, stacked)))
+        for d in range(2 if stacked else 1)
+    ]
+    initial = [_lift(arguments.get(f"{state}0"), stacked) for state in _STATES[: kind.num_states]]
+    run = reference.layer(cell, arguments["x"], per_direction, initial, dtype)
+    values = {"y": run.y}
+    for state, final in zip(_STATES, run.final, strict=False):
+        values[f"{state}_n"] = final if stacked else final[0]
+    if gradients is None:
+        return values
+    given = [_lift(gradients.get(f"grad_{s}_n"), stacked) for s in _STATES[: kind.num_states]]
+    grads = reference.layer_backward(run, gradients.get("grad_y"), given)
+    values["grad_x"] = grads.x
+    for name, parts in zip(_PARAMETERS, zip(*grads.params, strict=True), strict=True):
+        if parts[0] is not None:
+            values[f"grad_{name}"] = np.stack(parts) if stacked else parts[0]
+    for state, grad in zip(_STATES, grads.initial, strict=False):
+        if f"{state}0" in arguments:
+            values[f"grad_{state}0"] = grad if stacked else grad[0]
+    return values
+
+
+_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole")
+
+
+def _parameters(arguments: Values, stacked: bool) -> list[Array | None]:
+    return [_lift(arguments.get(name), stacked) for name in _PARAMETERS]
+
+
+def _lift(array: Array | None, stacked: bool) -> Array | None:
+    """With a leading axis for the direction."""
+    return array if array is None or stacked else array[None]

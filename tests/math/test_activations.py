@@ -1,0 +1,136 @@
+"""The kernels' activations, number by number, on every instruction set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from oracles import assert_same_bits, ulp_error
+
+from fastrnn._native import core
+
+Array = npt.NDArray[Any]
+
+DTYPES = [np.float32, np.float64]
+MAX_ULP = {np.float32: 3.0, np.float64: 4.0}
+# Where exp neither overflows nor falls below the normal numbers.
+EXP_RANGE = {np.float32: (-87.0, 88.7), np.float64: (-708.0, 709.7)}
+
+per_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def activation(name: str, values: Array) -> Array:
+    result = core.testing.activation(name, values, core.isa_id())
+    assert result.dtype == values.dtype
+    assert result.shape == values.shape
+    return np.asarray(result)
+
+
+def exact(name: str, values: Array) -> npt.NDArray[np.longdouble]:
+    v = values.astype(np.longdouble)
+    with np.errstate(over="ignore"):
+        if name == "exp":
+            return np.exp(v)
+        return np.tanh(v) if name == "tanh" else 1 / (1 + np.exp(-v))
+
+
+def sweep(dtype: type, low: float, high: float) -> Array:
+    """Evenly spaced numbers, every magnitude down to the smallest normal, and their neighbors."""
+    info = np.finfo(dtype)
+    even = np.linspace(low, high, 200_001)
+    magnitudes = np.exp(np.linspace(np.log(float(info.tiny)), np.log(max(-low, high)), 100_001))
+    # Halfway points of exp's range reduction, where the remainder is largest.
+    halfway = (np.arange(int(low / np.log(2)), int(high / np.log(2))) + 0.5) * np.log(2)
+    values = np.concatenate([even, magnitudes, -magnitudes, halfway]).astype(dtype)
+    values = np.concatenate([values, np.nextafter(values, dtype(np.inf))])
+    return values[(values >= low) & (values <= high)]
+
+
+@per_dtype
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exp"])
+def test_error_in_ulps(isa: str, name: str, dtype: type) -> None:
+    limits = {
+        "exp": EXP_RANGE[dtype],
+        "tanh": (-25.0, 25.0),
+        "sigmoid": (EXP_RANGE[dtype][0], -EXP_RANGE[dtype][0]),
+    }
+    values = sweep(dtype, *limits[name])
+    error = ulp_error(activation(name, values), exact(name, values), dtype)
+    worst = int(np.argmax(error))
+    assert error[worst] <= MAX_ULP[dtype], f"{name}({values[worst]!r}): {error[worst]:.2f} ulp"
+
+
+@per_dtype
+def test_sigmoid_below_the_normal_numbers(isa: str, dtype: type) -> None:
+    """There the result may be 0; it is never more than the smallest normal number away."""
+    values = np.linspace(-1000, EXP_RANGE[dtype][0], 10_001).astype(dtype)
+    difference = activation("sigmoid", values).astype(np.longdouble) - exact("sigmoid", values)
+    assert np.abs(difference).max() <= np.finfo(dtype).tiny
+
+
+@per_dtype
+def test_tanh_of_denormals(isa: str, dtype: type) -> None:
+    """tanh(x) is x there; it may also be 0."""
+    tiny = np.finfo(dtype).tiny
+    values = np.linspace(-1, 1, 1001).astype(dtype) * tiny
+    result = activation("tanh", values)
+    assert (np.abs(result.astype(np.longdouble) - values) <= tiny).all()
+
+
+@per_dtype
+@pytest.mark.parametrize(
+    ("name", "expected"), [("sigmoid", (0, 0.5, 1)), ("tanh", (-1, 0, 1))], ids=lambda v: str(v)
+)
+def test_limits_are_exact(
+    isa: str, name: str, expected: tuple[float, float, float], dtype: type
+) -> None:
+    huge = np.finfo(dtype).max
+    values = np.array([-np.inf, -huge, -1e30, -0.0, 0.0, 1e30, huge, np.inf], dtype)
+    low, middle, high = expected
+    result = activation(name, values)
+    np.testing.assert_array_equal(result, [low, low, low, middle, middle, high, high, high])
+
+
+@per_dtype
+def test_exp_outside_its_range(isa: str, dtype: type) -> None:
+    overflow = EXP_RANGE[dtype][1] + 2
+    assert (activation("exp", np.array([overflow, 1e30, np.inf], dtype)) == np.inf).all()
+    below = activation("exp", np.array([EXP_RANGE[dtype][0] - 1, -1e30, -np.inf], dtype))
+    assert ((below >= 0) & (below <= 3 * np.finfo(dtype).tiny)).all()  # clamped, not exact
+
+
+@per_dtype
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exp"])
+def test_nan_in_every_lane(isa: str, name: str, dtype: type) -> None:
+    for position in range(40):
+        values = np.linspace(-3, 3, 40).astype(dtype)
+        clean = activation(name, values)
+        values[position] = np.nan
+        result = activation(name, values)
+        assert np.isnan(result[position])
+        assert_same_bits(np.delete(result, position), np.delete(clean, position), name=name)
+
+
+@per_dtype
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "exp"])
+def test_same_bits_in_every_lane_and_at_every_length(isa: str, name: str, dtype: type) -> None:
+    """What a number becomes depends neither on its place in a register nor on a tail."""
+    values = np.linspace(-9, 9, 67).astype(dtype)
+    expected = activation(name, values)
+    for start in range(20):
+        assert_same_bits(activation(name, values[start:].copy()), expected[start:], name=name)
+    for stop in range(1, 67):
+        assert_same_bits(activation(name, values[:stop].copy()), expected[:stop], name=name)
+
+
+@per_dtype
+def test_symmetry_and_monotony(isa: str, dtype: type) -> None:
+    values = np.linspace(0, 12, 20_001).astype(dtype)
+    assert_same_bits(-activation("tanh", -values)[1:], activation("tanh", values)[1:], name="tanh")
+    for name in ("sigmoid", "tanh"):
+        result = activation(name, values)
+        assert (result <= 1).all()
+        # Neighbors may swap by an error of a few ulps, never by more.
+        assert (np.diff(result) >= -4 * np.finfo(dtype).eps).all()
