@@ -20,12 +20,18 @@ def hint(missing: str) -> str:
     )
 
 
+def needed(error: ImportError) -> str | None:
+    """The package of the extra that was missing, if that is what went wrong."""
+    package = (error.name or "").partition(".")[0]
+    return package if isinstance(error, ModuleNotFoundError) and package in NEEDED else None
+
+
 def main() -> None:
     """Entry point of the ``fastrnn`` script."""
     try:
         from fastrnn.cli.app import app
     except ModuleNotFoundError as error:
-        if error.name not in NEEDED:
+        if (missing := needed(error)) is None:
             raise
-        sys.exit(hint(error.name))
+        sys.exit(hint(missing))
     app()

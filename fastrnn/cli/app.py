@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
-from fastrnn.cli import NEEDED, hint
+from fastrnn.cli import hint, needed
 
 app = typer.Typer(
     name="fastrnn",
@@ -31,8 +31,8 @@ def friendly_errors() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in NEEDED:
-            raise fail(hint(error.name)) from error
+        if missing := needed(error):
+            raise fail(hint(missing)) from error
         if error.name in ("fastrnn._core", "torch"):
             raise fail(str(error)) from error
         raise
