@@ -5,9 +5,8 @@ Run: ``python examples/numpy_only.py``
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from fastrnn import ops
 
@@ -18,8 +17,9 @@ def main(steps: int = 300) -> tuple[float, float]:
     """Return the first and the last loss."""
     rng = np.random.default_rng(0)
 
-    def uniform(*shape: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(HIDDEN_SIZE**0.5)
+    def uniform(*shape: int) -> npt.NDArray[np.float32]:
+        limit = HIDDEN_SIZE**-0.5
+        return rng.uniform(-limit, limit, shape).astype(np.float32)
 
     parameters = {
         "weight_ih": uniform(3 * HIDDEN_SIZE, 1),
