@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,11 @@ import fastrnn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# NumPy's own threads cost the oracle's many small products far more than they bring, the more so
+# beside OpenMP's. Read when NumPy is first imported, which importing fastrnn does not do.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(params=fastrnn.available_isas())

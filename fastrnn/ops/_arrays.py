@@ -6,6 +6,7 @@ copy: what leaves `checked` is float32 or float64, native byte order and aligned
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def checked(name: str, value: object, like: np.dtype[Any] | None = None) -> Array:
     """``value`` as a float array the engine can read; ``like`` is the dtype it must have."""
-    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+    if not isinstance(value, np.ndarray) or _is_masked(value):
         hint = ""
         if type(value).__module__.partition(".")[0] == "torch":
             hint = "; fastrnn.functional takes torch tensors"
@@ -37,6 +38,12 @@ def checked(name: str, value: object, like: np.dtype[Any] | None = None) -> Arra
     array: Array = np.asarray(value, native)  # a copy only if the bytes were swapped
     aligned: bool = array.flags.aligned
     return array if aligned else array.copy()
+
+
+def _is_masked(array: npt.NDArray[Any]) -> bool:
+    # Who holds a masked array has imported numpy.ma; nobody else should pay for it.
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(array, masked.MaskedArray)
 
 
 def check_shape(name: str, array: Array, expected: tuple[int, ...], meaning: str) -> None:

@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 DTYPES = [np.float32, np.float64]
 MAX_ULP = {np.float32: 3.0, np.float64: 4.0}
 # Where exp neither overflows nor falls below the normal numbers.
-EXP_RANGE = {np.float32: (-87.0, 88.7), np.float64: (-708.0, 709.7)}
+EXP_RANGE = {np.float32: (-87.0, 88.72), np.float64: (-708.0, 709.78)}
 
 per_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -45,7 +45,8 @@ def sweep(dtype: type, low: float, high: float) -> Array:
     halfway = (np.arange(int(low / np.log(2)), int(high / np.log(2))) + 0.5) * np.log(2)
     values = np.concatenate([even, magnitudes, -magnitudes, halfway]).astype(dtype)
     values = np.concatenate([values, np.nextafter(values, dtype(np.inf))])
-    return values[(values >= low) & (values <= high)]
+    normal = (np.abs(values) >= info.tiny) | (values == 0)
+    return values[normal & (values >= low) & (values <= high)]
 
 
 @per_dtype
@@ -65,7 +66,9 @@ def test_error_in_ulps(isa: str, name: str, dtype: type) -> None:
 @per_dtype
 def test_sigmoid_below_the_normal_numbers(isa: str, dtype: type) -> None:
     """There the result may be 0; it is never more than the smallest normal number away."""
-    values = np.linspace(-1000, EXP_RANGE[dtype][0], 10_001).astype(dtype)
+    edge = EXP_RANGE[dtype][0]
+    values = np.concatenate([np.linspace(edge - 20, edge, 10_001), np.linspace(-1e4, edge, 10_001)])
+    values = values.astype(dtype)
     difference = activation("sigmoid", values).astype(np.longdouble) - exact("sigmoid", values)
     assert np.abs(difference).max() <= np.finfo(dtype).tiny
 
@@ -126,11 +129,10 @@ def test_same_bits_in_every_lane_and_at_every_length(isa: str, name: str, dtype:
 
 
 @per_dtype
-def test_symmetry_and_monotony(isa: str, dtype: type) -> None:
-    values = np.linspace(0, 12, 20_001).astype(dtype)
-    assert_same_bits(-activation("tanh", -values)[1:], activation("tanh", values)[1:], name="tanh")
-    for name in ("sigmoid", "tanh"):
-        result = activation(name, values)
-        assert (result <= 1).all()
-        # Neighbors may swap by an error of a few ulps, never by more.
-        assert (np.diff(result) >= -4 * np.finfo(dtype).eps).all()
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_range_and_monotony(isa: str, name: str, dtype: type) -> None:
+    result = activation(name, np.linspace(-30, 30, 50_001).astype(dtype))
+    assert (result <= 1).all()
+    assert (result >= (0 if name == "sigmoid" else -1)).all()
+    # Neighbors may swap by an error of a few ulps, never by more.
+    assert (np.diff(result) >= -4 * np.finfo(dtype).eps).all()
