@@ -22,6 +22,8 @@ __all__ = ["apply_layer", "forward_engine"]
 _num_threads = torch.get_num_threads
 _functorch_active = torch._C._are_functorch_transforms_active
 _is_grad_enabled = torch.is_grad_enabled
+# The older vmap, still behind autograd.grad(is_grads_batched=True), is no functorch transform.
+_is_legacy_batched = torch._C._functorch.is_legacy_batchedtensor
 
 # A fresh mapping costs about 0.4 ms a MiB in page faults on the first touch, so big reserves
 # come from the engine's pool of pages that are already there; small ones are cheaper from torch.
@@ -112,7 +114,11 @@ class _Layer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         wanted = ctx.needs_input_grad
-        if _is_grad_enabled() or _functorch_active():
+        if (
+            _is_grad_enabled()
+            or _functorch_active()
+            or any([grad is not None and _is_legacy_batched(grad) for grad in grads])
+        ):
             return _backward_composed(ctx, grads)
         plan: LayerPlan = ctx.plan
         x, h0, c0, y, reserve, *weights = ctx.saved_tensors
@@ -178,7 +184,7 @@ def _contiguous(grad: Tensor | None) -> Tensor | None:
 
 
 def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    """Gradients that can be differentiated again, or that arrive batched under ``vmap``.
+    """Gradients that can be differentiated again, or that come in batches (vmap).
 
     Computes the layer once more with torch's own operations and differentiates those.
     """

@@ -34,7 +34,18 @@ class RecurrentLayer(RNNBase):
                 return result
             if transforms_active():
                 return self._forward_composed(input, hx)
+        elif self._compile_composed(input):
+            return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
+
+    def _compile_composed(self, input: Any) -> bool:  # noqa: A002
+        """Whether to compile a loop of steps: torch's LSTM operator has no compiled backward."""
+        return (
+            self.mode == "LSTM"
+            and torch.is_grad_enabled()
+            and not torch.compiler.is_exporting()
+            and not isinstance(input, PackedSequence)
+        )
 
     def refusal(self, input: Any, hx: Any = None) -> str | None:  # noqa: A002
         """Why a call with these arguments would not run on the engine; None where it would."""
