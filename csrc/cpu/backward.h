@@ -60,32 +60,21 @@ class BackwardPass {
 
   // -- before the first step --------------------------------------------------------------------------------------
 
-  template <class F>
-  void for_my_panels(Range blocks, bool shared, const F& f) {
-    int turn = 0;
-    for_block_tiles(blocks, kBlocks, [&](int64_t block, int count) {
-      if (!shared || turn++ % members_ == member_) f(block, count);
-    });
-  }
-
   void pack() {
     const LayerShape& s = args_.shape;
     const Parameters& p = args_.params[direction_];
+    const Range share_of_units = share(plan_.layout.blocks, member_, members_);
+    const bool own_panels = plan_.split.units > 1;  // else the threads share them, and the work of packing
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden;
-      for_my_panels(blocks_, plan_.split.units == 1, [&](int64_t block, int count) {
-        pack_columns(weight, Cell::kPhaseGates[phase], s.hidden, s.hidden, block, count,
-                     base_ + plan_.packed_hh[phase]);
-      });
+      pack_columns(static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden, Cell::kPhaseGates[phase],
+                   s.hidden, s.hidden, blocks_, kBlocks, own_panels ? Range{0, plan_.layout.blocks} : share_of_units,
+                   base_ + plan_.packed_hh[phase]);
       first_gate += Cell::kPhaseGates[phase];
     }
-    if (args_.d_x.data) {
-      for_my_panels({0, plan_.padded_input / W}, true, [&](int64_t block, int count) {
-        pack_columns(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, block, count,
-                     base_ + plan_.packed_ih);
-      });
-    }
+    if (args_.d_x.data)
+      pack_columns(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, {0, plan_.padded_input / W},
+                   kBlocks, share_of_units, base_ + plan_.packed_ih);
     if (Cell::kUnitParams > 0)
       pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
                   blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
