@@ -2,7 +2,6 @@
 
 The step's peak is the process's high-water mark minus what it held before the step.  A step of
 toy size goes first, so that libraries, thread stacks and generated code are there already.
-Run as ``python -m fastrnn.benchmark.memory '{"contender": ..., "cell": ..., ...}'``.
 """
 
 from __future__ import annotations
@@ -15,6 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from fastrnn.benchmark.shapes import OTHER, TRAINING, Shape
+
+#: What the process runs; it looks for modules where this one does, so it finds the same fastrnn.
+CODE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from fastrnn.benchmark.memory import main; main(sys.argv[2])"
+)
 
 
 def _status(key: str) -> int:
@@ -57,19 +62,16 @@ def measure(contender: str, cell: str, shape: Shape, threads: int) -> int | None
         "shape": dataclasses.asdict(shape),
         "threads": threads,
     }
-    command = [sys.executable, "-m", "fastrnn.benchmark.memory", json.dumps(job)]
+    command = [sys.executable, "-c", CODE, json.dumps(sys.path), json.dumps(job)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"measuring memory failed: {done.stderr.strip()}")
     return int(done.stdout)
 
 
-def main(arguments: list[str]) -> None:
-    job: dict[str, Any] = json.loads(arguments[0])
+def main(text: str) -> None:
+    """Measure what a JSON text describes, and print the bytes."""
+    job: dict[str, Any] = json.loads(text)
     sizes = job.pop("shape")
     sizes["cells"] = tuple(sizes["cells"])
     print(step_peak(shape=Shape(**sizes), **job))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

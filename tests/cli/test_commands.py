@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 import torch
+from subprocesses import run_python
 from typer.testing import CliRunner
 
 import fastrnn
@@ -15,8 +15,15 @@ from fastrnn.cli.app import app
 runner = CliRunner()
 
 
-def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+def fastrnn_command(
+    *arguments: str, before: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m fastrnn` in a process of its own, after some code."""
+    return run_python(
+        f"import runpy, sys; sys.argv = {['fastrnn', *arguments]!r}\n{before}\n"
+        "runpy.run_module('fastrnn', run_name='__main__')",
+        **environment,
+    )
 
 
 def test_info_shows_build_threads_and_versions() -> None:
@@ -32,21 +39,18 @@ def test_info_shows_build_threads_and_versions() -> None:
 
 
 def test_module_runs_as_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "fastrnn", "--help"], check=False, capture_output=True, text=True
-    )
+    done = fastrnn_command("--help")
     assert done.returncode == 0, done.stderr
     for command in ("demo", "info", "bench"):
         assert command in done.stdout
 
 
 def test_info_works_without_torch() -> None:
-    done = python(
-        "import sys, importlib.util as u\n"
-        "find = u.find_spec\n"
+    done = fastrnn_command(
+        "info",
+        before="import importlib.util as u; find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
-        "sys.modules['torch'] = None; sys.argv = ['fastrnn', 'info']\n"
-        "from fastrnn.cli import main; main()"
+        "sys.modules['torch'] = None",
     )
     assert done.returncode == 0, done.stderr
     assert "not installed" in done.stdout
@@ -63,10 +67,7 @@ def test_info_works_without_torch() -> None:
     ],
 )
 def test_a_missing_package_gives_a_hint(missing: str, arguments: list[str]) -> None:
-    done = python(
-        f"import sys; sys.modules[{missing!r}] = None; sys.argv = {['fastrnn', *arguments]!r}\n"
-        "from fastrnn.cli import main; main()"
-    )
+    done = fastrnn_command(*arguments, before=f"sys.modules[{missing!r}] = None")
     assert done.returncode == 1
     message = " ".join(done.stderr.split())
     assert "Traceback" not in message
@@ -75,17 +76,11 @@ def test_a_missing_package_gives_a_hint(missing: str, arguments: list[str]) -> N
 
 
 def test_unknown_isa_is_one_line() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "fastrnn", "info"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={"FASTRNN_ISA": "abacus", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert result.returncode == 1
-    assert "abacus" in result.stderr
-    assert "generic" in result.stderr
-    assert "Traceback" not in result.stderr
+    done = fastrnn_command("info", FASTRNN_ISA="abacus")
+    assert done.returncode == 1
+    assert "abacus" in done.stderr
+    assert "generic" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("option", "value"), [("--cell", "gtu"), ("--mode", "dreaming")])
