@@ -7,6 +7,7 @@ that a test compares everything there is by looping over it.
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +115,31 @@ def run_reference(
         if f"{state}0" in arguments:
             values[f"grad_{state}0"] = grad if stacked else grad[0]
     return values
+
+
+def run_plain_float32(cell: str, arguments: Values, gradients: Values | None = None) -> Values:
+    """The textbook formulas in float32, each product summed term after term as in a plain loop.
+
+    A BLAS would sum in several chains of its own choosing, which says less about the formulas.
+    """
+    with patch.multiple(reference, _affine=_plain_affine, _affine_backward=_plain_backward):
+        return run_reference(cell, arguments, gradients, np.float32)
+
+
+def _plain_product(a: Array, b: Array) -> Array:
+    total = np.zeros((a.shape[0], b.shape[1]), a.dtype)
+    for column, row in zip(a.T, b, strict=True):
+        total += column[:, None] * row
+    return total
+
+
+def _plain_affine(v: Array, weight: Array, bias: Array | None) -> Array:
+    product = _plain_product(v, weight.T)
+    return product if bias is None else product + bias
+
+
+def _plain_backward(grad: Array, v: Array, weight: Array) -> tuple[Array, Array, Array]:
+    return _plain_product(grad, weight), _plain_product(grad.T, v), grad.sum(axis=0)
 
 
 _PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole")
