@@ -110,15 +110,20 @@ def test_calls_release_the_interpreter() -> None:
         run_ops("lstm", arguments)
         return time.perf_counter() - start
 
-    longest, last = 0.0, time.perf_counter()
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(timed)
-        while not call.done():
-            now = time.perf_counter()
-            longest, last = max(longest, now - last), now
-            time.sleep(0.001)
-    # Holding the interpreter's lock would leave one gap as long as the call.
-    assert longest < call.result() / 2
+    def longest_gap_and_call() -> tuple[float, float]:
+        longest, last = 0.0, time.perf_counter()
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(timed)
+            while not call.done():
+                time.sleep(0.001)
+                now = time.perf_counter()
+                longest, last = max(longest, now - last), now
+        return longest, call.result()
+
+    # Holding the interpreter's lock leaves one gap as long as the call, every time; a busy machine
+    # may now and then.
+    measured = [longest_gap_and_call() for _ in range(5)]
+    assert any(longest < call / 2 for longest, call in measured), measured
 
 
 def test_forked_child() -> None:
