@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
+from fastrnn.benchmark.check import error_ratio
 from fastrnn.benchmark.pair import OURS, TORCH
-from fastrnn.benchmark.shapes import FLOORS, LAYERS, MODES
+from fastrnn.benchmark.shapes import (
+    FLOORS,
+    LARGE_BATCH,
+    LARGE_GOALS,
+    LARGE_HIDDEN,
+    LAYERS,
+    MODES,
+    TILE_GOAL,
+    TILE_HIDDEN,
+)
 
 BEGIN = "<!-- benchmark table: written by bench/report.py, do not edit -->"
 END = "<!-- end of benchmark table -->"
@@ -96,6 +107,41 @@ def full_table(result: dict[str, Any], threads: int) -> str:
     return "\n".join(lines)
 
 
+def peak_table(result: dict[str, Any], threads: int) -> str:
+    """Large shapes: share of the multiply-add peak, least to most of the rows, and the goal."""
+    lines = ["| Cell | Mode | torch | fastrnn | Goal |", "|---|---|--:|--:|--:|"]
+    for cell in used_cells(result):
+        for mode in MODES:
+            rows = select(result, cell=cell, mode=mode, threads=threads, large=True)
+            if not rows:
+                continue
+            texts = []
+            for who in (TORCH, OURS):
+                shares = [row["peak_share"][who] for row in rows]
+                texts.append(f"{min(shares):.0%} to {max(shares):.0%}")
+            goal = LARGE_GOALS[mode]
+            met = min(row["peak_share"][OURS] for row in rows) >= goal
+            lines.append(
+                f"| {LAYERS[cell].title} | {mode} | {texts[0]} | {texts[1]}"
+                f"{'' if met else ' ✗'} | {goal:.0%} |"
+            )
+    if len(lines) == 2:
+        return "No large shape was measured."
+    return "\n".join(lines)
+
+
+def tile_line(result: dict[str, Any]) -> str:
+    """The register tile alone against its goal."""
+    shares = ", ".join(
+        f"{share:.0%} with {gates} gate{'s' if gates != '1' else ''}"
+        for gates, share in result["tile_share"].items()
+    )
+    return (
+        f"The recurrent tile alone, hidden size {TILE_HIDDEN}, one thread: {shares} of the peak "
+        f"(goal {TILE_GOAL:.0%})."
+    )
+
+
 def verdict(result: dict[str, Any]) -> str:
     """How many rows meet their floor, are slower than torch, or need more memory."""
     rows = result["rows"]
@@ -105,7 +151,10 @@ def verdict(result: dict[str, Any]) -> str:
     measured = [row["memory"] for row in rows if row["memory"] and row["memory"][OURS] is not None]
     lines = [
         f"{met} of {len(rows)} rows meet their floor; {slower} are slower than torch; "
-        f"{wrong} have answers outside the error budget."
+        f"{wrong} have answers outside the error budget.",
+        "The error against float64, of each row's least exact answer, is "
+        f"{statistics.median(error_ratio(row['errors']) for row in rows):.1f} times torch's in "
+        "the median row.",
     ]
     if measured:
         more = sum(memory[OURS] > memory[TORCH] for memory in measured)
@@ -122,17 +171,21 @@ def summary(result: dict[str, Any]) -> str:
     return (
         f"torch's time divided by fastrnn's, inference / training, worst shape of each group, "
         f"{threads} threads on both sides (✗: below the project's floor for that group):\n\n"
-        f"{regime_table(result, threads)}\n\n{verdict(result)}\n\n{where(result)}"
+        f"{regime_table(result, threads)}\n\n{verdict(result)}\n\n"
+        f"Share of the machine's multiply-add peak, measured in the same run, of large shapes "
+        f"(batch of {LARGE_BATCH} or more, {LARGE_HIDDEN} or more units):\n\n"
+        f"{peak_table(result, threads)}\n\n{tile_line(result)}\n\n{where(result)}"
     )
 
 
 def full_report(result: dict[str, Any]) -> str:
     """A page with everything, for every thread count."""
     counts = sorted({row["threads"] for row in result["rows"]}, reverse=True)
-    parts = ["# Benchmark", where(result), verdict(result)]
+    parts = ["# Benchmark", where(result), verdict(result), tile_line(result)]
     for count in counts:
         title = f"## {count} thread{'s' if count > 1 else ''}"
-        parts += [title, regime_table(result, count), full_table(result, count)]
+        parts += [title, regime_table(result, count), peak_table(result, count)]
+        parts.append(full_table(result, count))
     return "\n\n".join(parts) + "\n"
 
 

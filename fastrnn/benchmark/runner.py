@@ -23,6 +23,7 @@ from fastrnn.benchmark.shapes import (
     LAYERS,
     MODES,
     SHAPES,
+    TILE_HIDDEN,
     TRAINING,
     Shape,
     floor,
@@ -77,6 +78,7 @@ def measure_row(
     return {
         "shape": shape.name,
         "regime": shape.regime,
+        "large": shape.large,
         "cell": cell,
         "mode": mode,
         "threads": threads,
@@ -89,6 +91,20 @@ def measure_row(
         "peak_share": {name: rate[name] / peak for name in CONTENDERS},
         **times,
     }
+
+
+def tile_shares() -> dict[str, float]:
+    """The recurrent register tile alone, as a share of one thread's peak, for each gate count."""
+    rounds = 7
+    shares: dict[str, float] = {}
+    for gates in sorted({layer.num_gates for layer in LAYERS.values()}):
+        found = []
+        for _ in range(rounds):
+            peak = core.testing.fma_peak(4, core.isa_id(), 1, PEAK_SECONDS)
+            rate = core.testing.tile_rate(4, core.isa_id(), TILE_HIDDEN, gates, PEAK_SECONDS)
+            found.append(rate / peak)
+        shares[str(gates)] = statistics.median(found)
+    return shares
 
 
 def measure_group(settings: Settings, shape: Shape, cell: str) -> Iterator[dict[str, Any]]:
@@ -145,6 +161,7 @@ def run(
         )
         for count in settings.threads
     }
+    result["tile_share"] = tile_shares()
     result["machine"]["load_average_after"] = machine.describe_machine()["load_average"]
     return result
 

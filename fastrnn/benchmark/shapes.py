@@ -60,6 +60,11 @@ class Shape:
             parts.append("bidirectional")
         return " ".join(parts)
 
+    @property
+    def large(self) -> bool:
+        """Whether the goals for large shapes apply."""
+        return self.batch_size >= LARGE_BATCH and self.hidden_size >= LARGE_HIDDEN
+
     def flops(self, num_gates: int, mode: str) -> int:
         """Multiply-adds of the matrix products, two operations each; training is three times."""
         directions = 2 if self.bidirectional else 1
@@ -86,6 +91,13 @@ FLOORS: dict[str, dict[str, tuple[float, float]]] = {
     BATCH_BIG: {"LSTM": (1.08, 1.1), "GRU": (1.35, 1.25), "RNN": (1.35, 1.3)},
     OTHER: {"LSTM": (1.0, 1.0), "GRU": (1.0, 1.0), "RNN": (1.0, 1.0)},
 }
+
+
+#: Goals as shares of the multiply-add peak: layers of at least this batch and hidden size, and the
+#: recurrent register tile alone at a hidden size.
+LARGE_BATCH, LARGE_HIDDEN = 32, 256
+LARGE_GOALS = {INFERENCE: 0.92, TRAINING: 0.88}
+TILE_HIDDEN, TILE_GOAL = 256, 0.95
 
 
 def floor(regime: str, cell: str, mode: str, threads: int) -> float:
