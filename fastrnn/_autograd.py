@@ -117,7 +117,7 @@ class _Layer(torch.autograd.Function):
         if (
             _is_grad_enabled()
             or _functorch_active()
-            or any([grad is not None and _is_legacy_batched(grad) for grad in grads])
+            or any(grad is not None and _is_legacy_batched(grad) for grad in grads)
         ):
             return _backward_composed(ctx, grads)
         plan: LayerPlan = ctx.plan

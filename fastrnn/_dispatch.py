@@ -62,8 +62,10 @@ def engine_refuses(
     for state in initial:
         if state is not None:
             kind = type(state)
-            if (kind is not Tensor and kind is not Parameter) or state.dtype is not dtype:
-                return f"initial state is a {state.dtype} {kind.__name__}"
+            if kind is not Tensor and kind is not Parameter:
+                return f"initial state is a {kind.__name__}"
+            if state.dtype is not dtype:
+                return f"initial state is {state.dtype}, the input {dtype}"
             if not state.is_cpu or state.layout is not _STRIDED or state.is_neg():
                 return f"initial state is a {state.layout} tensor on {state.device}"
             if state.shape != plan.state_shape:
@@ -71,8 +73,10 @@ def engine_refuses(
     for weight, shape in zip(weights, plan.weight_shapes, strict=True):
         if weight is not None:
             kind = type(weight)
-            if (kind is not Parameter and kind is not Tensor) or weight.dtype is not dtype:
-                return f"a weight is a {weight.dtype} {kind.__name__}"
+            if kind is not Parameter and kind is not Tensor:
+                return f"a weight is a {kind.__name__}"
+            if weight.dtype is not dtype:
+                return f"a weight is {weight.dtype}, the input {dtype}"
             if not weight.is_cpu or weight.is_neg():
                 return f"a weight is on {weight.device} or a negative view"
             if weight.shape != shape:

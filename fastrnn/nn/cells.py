@@ -115,16 +115,18 @@ class _Cell(RNNCellBase):
                 f"input has inconsistent input_size: got {input.shape[-1]} "
                 f"expected {self.input_size}"
             )
+        batch_size = input.shape[0] if input.dim() == 2 else 1
         for index, state in enumerate(states):
-            if input.shape[:-1] != state.shape[:-1]:
+            sizes = state.shape if input.dim() == 2 else (1, *state.shape)
+            if sizes[0] != batch_size:
                 raise RuntimeError(
-                    f"Input batch size {tuple(input.shape[:-1])} doesn't match "
-                    f"hidden{index} batch size {tuple(state.shape[:-1])}"
+                    f"Input batch size {batch_size} doesn't match "
+                    f"hidden{index} batch size {sizes[0]}"
                 )
-            if state.shape[-1] != self.hidden_size:
+            if sizes[1] != self.hidden_size:
                 raise RuntimeError(
                     f"hidden{index} has inconsistent hidden_size: "
-                    f"got {state.shape[-1]}, expected {self.hidden_size}"
+                    f"got {sizes[1]}, expected {self.hidden_size}"
                 )
 
     def __prepare_scriptable__(self) -> Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, overload
 
 import torch
+from torch import Tensor
 
 from fastrnn.nn._base import RecurrentLayer
 
@@ -66,8 +67,31 @@ class LSTM(RecurrentLayer):
 
     # What torch's forward calls on itself beyond RNNBase.
     get_expected_cell_size = torch.nn.LSTM.get_expected_cell_size
-    check_forward_args = torch.nn.LSTM.check_forward_args  # type: ignore[assignment]
     permute_hidden = torch.nn.LSTM.permute_hidden  # type: ignore[assignment]
+
+    def check_forward_args(
+        self,
+        input: Tensor,
+        hidden: Any,
+        batch_sizes: Tensor | None,  # noqa: A002
+    ) -> None:
+        """torch's checks, and one of the weights: its LSTM reads past the end of small ones."""
+        torch.nn.LSTM.check_forward_args(self, input, hidden, batch_sizes)  # type: ignore[arg-type]
+        rows, columns = 4 * self.hidden_size, self.proj_size or self.hidden_size
+        for name, weight in zip(self._flat_weights_names, self._flat_weights, strict=True):
+            if weight is None:
+                continue
+            expected: tuple[int, ...] = (rows,)
+            if name.startswith("weight_hr"):
+                expected = (columns, self.hidden_size)
+            elif name.startswith("weight_hh"):
+                expected = (rows, columns)
+            elif name.startswith("weight_ih"):
+                directions = 2 if self.bidirectional else 1
+                first = name.startswith("weight_ih_l0")
+                expected = (rows, self.input_size if first else directions * columns)
+            if weight.shape != expected:
+                raise RuntimeError(f"{name} must have shape {expected}, got {tuple(weight.shape)}")
 
     @overload
     def __init__(
