@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import fastrnn
-from fastrnn.cli.app import app
+from fastrnn.cli import main as command
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -20,7 +20,8 @@ def main() -> None:
     if not any(a.split("=")[0] in ("--output", "--help") for a in arguments):
         day = datetime.datetime.now(datetime.timezone.utc).date()
         arguments += ["--output", str(RESULTS / f"{day}-{fastrnn.current_isa()}.json")]
-    app(arguments, prog_name="bench/run.py")
+    sys.argv = ["fastrnn", *arguments]
+    command()
 
 
 if __name__ == "__main__":
