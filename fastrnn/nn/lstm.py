@@ -71,11 +71,11 @@ class LSTM(RecurrentLayer):
 
     def check_forward_args(
         self,
-        input: Tensor,
+        input: Tensor,  # noqa: A002 - torch's name
         hidden: Any,
-        batch_sizes: Tensor | None,  # noqa: A002
+        batch_sizes: Tensor | None,
     ) -> None:
-        """torch's checks, and one of the weights: its LSTM reads past the end of small ones."""
+        """Run torch's checks, and one of the weights: its LSTM reads past the end of small ones."""
         torch.nn.LSTM.check_forward_args(self, input, hidden, batch_sizes)  # type: ignore[arg-type]
         rows, columns = 4 * self.hidden_size, self.proj_size or self.hidden_size
         for name, weight in zip(self._flat_weights_names, self._flat_weights, strict=True):

@@ -105,6 +105,7 @@ def test_unrolled_steps_equal_the_layer(kind: str) -> None:
     torch.testing.assert_close(torch.stack(outputs), layer(x)[0], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # torch's own use
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("batched", [True, False])
 def test_transforms(kind: str, batched: bool) -> None:

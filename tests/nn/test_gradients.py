@@ -147,9 +147,10 @@ def test_gradients_of_complex_origin(kind: str) -> None:
     torch.testing.assert_close(ours(x)[0], theirs(x)[0])
     grad = torch.randn(6, 4, 5, dtype=torch.complex128).conj().imag
     plain = torch.randn(6, 4, 3, dtype=torch.float64)
-    results = []
-    for layer in (theirs, ours):
-        results.append(torch.autograd.grad(layer(plain)[0], list(layer.parameters()), grad))
+    results = [
+        torch.autograd.grad(layer(plain)[0], list(layer.parameters()), grad)
+        for layer in (theirs, ours)
+    ]
     torch.testing.assert_close(results[1], results[0])
 
 
@@ -272,7 +273,8 @@ def test_a_large_reserve_comes_from_the_pool(kind: str) -> None:
     theirs, ours = twins(kind, 8, 64)
     x = torch.randn(100, 64, 8)  # more than a MiB of gates
     for _ in range(3):  # blocks are used again
-        results = []
-        for layer in (theirs, ours):
-            results.append(torch.autograd.grad(layer(x)[0].sin().sum(), layer.weight_hh_l0))
+        results = [
+            torch.autograd.grad(layer(x)[0].sin().sum(), layer.weight_hh_l0)
+            for layer in (theirs, ours)
+        ]
         torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-3)
