@@ -3,6 +3,7 @@
 // chunk step by step the recurrent tile (d_h = d_gates W_hh) with the cell's backward equations on it, then the
 // weight, bias and input gradients of the chunk while its gate gradients are in cache.
 
+#include "cpu/direct.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
 #include "cpu/weight_gradients.h"
@@ -67,12 +68,13 @@ class BackwardPass {
     const bool own_panels = plan_.split.units > 1;  // else the threads share them, and the work of packing
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      pack_columns(static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden, Cell::kPhaseGates[phase],
-                   s.hidden, s.hidden, blocks_, kBlocks, own_panels ? Range{0, plan_.layout.blocks} : share_of_units,
-                   base_ + plan_.packed_hh[phase]);
+      if (plan_.packed_hh[phase] != kNone)
+        pack_columns(static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden, Cell::kPhaseGates[phase],
+                     s.hidden, s.hidden, blocks_, kBlocks, own_panels ? Range{0, plan_.layout.blocks} : share_of_units,
+                     base_ + plan_.packed_hh[phase]);
       first_gate += Cell::kPhaseGates[phase];
     }
-    if (args_.d_x.data)
+    if (plan_.packed_ih != kNone)
       pack_columns(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, {0, plan_.padded_input / W},
                    kBlocks, share_of_units, base_ + plan_.packed_ih);
     if (Cell::kUnitParams > 0)
@@ -157,38 +159,54 @@ class BackwardPass {
   template <int kPhase>
   void run_phase(const T* gates, int64_t gates_stride, bool multiply) {
     constexpr int kMatmul = kPhase == kLastPhase ? 0 : 1;
-    const int64_t depth = plan_.layout.padded * Cell::kPhaseGates[kMatmul];
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
-      const T* packed = base_ + plan_.packed_hh[kMatmul] + block * W * depth;
       for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
-        start_sums<kPhase>(sums, size, count, row, block);
-        if (multiply) multiply_rows<T>(gates + row * gates_stride, gates_stride, size, packed, count, depth, sums);
-        if constexpr (kPhase == kLastPhase)
-          apply_cell(sums, size, count, row, block);
+        if (multiply)
+          multiply_recurrent<kMatmul>(gates + row * gates_stride, size, count, block, sums);
         else
+          for (int i = 0; i < size * count * W; ++i) sums[i] = T(0);
+        if constexpr (kPhase == kLastPhase) {
+          add_other_gradients(sums, size, count, row, block);
+          apply_cell(sums, size, count, row, block);
+        } else {
           apply_operand(sums, size, count, row, block);
+        }
       });
     });
   }
 
+  /// sums [rows, count, W] = gates [rows, d_h_row] * W_hh, for `count` blocks of columns from `block` on.
   template <int kPhase>
-  __attribute__((noinline)) void start_sums(T* sums, int rows, int count, int64_t row, int64_t block) const {
+  void multiply_recurrent(const T* gates, int rows, int count, int64_t block, T* sums) const {
+    constexpr int kGates = Cell::kPhaseGates[kPhase], kFirst = kPhase ? Cell::kPhaseGates[0] : 0;
+    const int64_t hidden = args_.shape.hidden, depth = plan_.layout.padded * kGates;
+    if (plan_.packed_hh[kPhase] != kNone)
+      multiply_rows<T>(gates, plan_.d_h_row[kPhase], rows, base_ + plan_.packed_hh[kPhase] + block * W * depth, count,
+                       depth, sums);
+    else
+      multiply_rows_unpacked<T>(
+          gates, plan_.d_h_row[kPhase], rows,
+          static_cast<const T*>(args_.params[direction_].weight_hh) + kFirst * hidden * hidden + block * W, hidden, kGates,
+          hidden, count, sums);
+  }
+
+  /// Completes d_h: the output's gradient and what the later step passes on without a matmul. Added after the matmul:
+  /// as the start of its long chain of additions they would cost accuracy.
+  __attribute__((noinline)) void add_other_gradients(T* sums, int rows, int count, int64_t row, int64_t block) const {
     const LayerShape& s = args_.shape;
-    const bool last_step = step_ == s.seq_len - 1;
     const T* d_y = static_cast<const T*>(args_.d_y.data);
     if (d_y) d_y += time_of(step_) * args_.d_y.stride_t + direction_ * s.hidden;
+    const T* d_final = step_ == s.seq_len - 1 ? static_cast<const T*>(args_.d_final[0]) : nullptr;
+    if (d_final) d_final += direction_ * s.batch * s.hidden;
     for (int r = 0; r < rows; ++r, ++row) {
       for (int u = 0; u < count; ++u, sums += W) {
         const int64_t unit = (block + u) * W;
         const int units = clip_lanes(s.hidden - unit, W);
-        V sum(T(0));
-        if (kPhase == kLastPhase) {
-          if (d_y) sum = V::load_partial(d_y + row * args_.d_y.stride_b + unit, units);
-          if (last_step && args_.d_final[0])
-            sum = sum + load_or_zero(args_.d_final[0], (direction_ * s.batch + row) * s.hidden + unit, units);
-          if (Cell::kHiddenCarry) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
-        }
+        V sum = V::load(sums);
+        if (d_y) sum = sum + V::load_partial(d_y + row * args_.d_y.stride_b + unit, units);
+        if (d_final) sum = sum + V::load_partial(d_final + row * s.hidden + unit, units);
+        if (Cell::kHiddenCarry) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
         sum.store(sums);
       }
     }
@@ -345,11 +363,15 @@ class BackwardPass {
     const int64_t depth = plan_.layout.padded * Cell::kGates;
     const Range mine = share((chunk_stop_ - chunk_start_) * s.batch, member_, members_);
     for_block_tiles({0, plan_.padded_input / W}, kBlocks, [&](int64_t block, int count) {
-      const T* packed = base_ + plan_.packed_ih + block * W * depth;
       for_row_tiles(mine, kTileRows<kBlocks>, [&](int64_t row, int size) {
-        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
-        multiply_rows<T>(base_ + plan_.d_x_gates[set_] + row * plan_.d_x_row, plan_.d_x_row, size, packed, count, depth,
-                         sums);
+        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
+        const T* gates = base_ + plan_.d_x_gates[set_] + row * plan_.d_x_row;
+        if (plan_.packed_ih != kNone)
+          multiply_rows<T>(gates, plan_.d_x_row, size, base_ + plan_.packed_ih + block * W * depth, count, depth, sums);
+        else
+          multiply_rows_unpacked<T>(gates, plan_.d_x_row, size,
+                                    static_cast<const T*>(args_.params[direction_].weight_ih) + block * W, s.input,
+                                    Cell::kGates, s.hidden, count, sums);
         store_input_gradients(sums, size, count, row, block);
       });
     });
@@ -387,12 +409,9 @@ class BackwardPass {
     T* d_hidden = static_cast<T*>(args_.d_initial[0]);
     T* d_state = static_cast<T*>(args_.d_initial[1]);
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
-      const int64_t depth = plan_.layout.padded * Cell::kPhaseGates[0];
-      const T* packed = base_ + plan_.packed_hh[0] + block * W * depth;
       for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
-        if (d_hidden)
-          multiply_rows<T>(later_gates_ + row * plan_.d_h_row[0], plan_.d_h_row[0], size, packed, count, depth, sums);
+        if (d_hidden) multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, sums);
         for (int r = 0; r < size; ++r) {
           for (int u = 0; u < count; ++u) {
             const int64_t unit = (block + u) * W, place = (row + r) * plan_.layout.padded + unit;

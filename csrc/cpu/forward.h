@@ -2,6 +2,7 @@
 // One thread's part of the forward pass of a layer, for any cell: for each chunk of steps the input projection of all
 // its rows, then step by step the recurrent tile with the cell's equations on what it accumulated.
 
+#include "cpu/direct.h"
 #include "cpu/pack.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
@@ -62,17 +63,21 @@ class ForwardPass {
   void pack() {
     const LayerShape& s = args_.shape;
     const Parameters& p = args_.params[direction_];
-    for_my_panels(Cell::kGates, [&](int64_t block, int count) {
-      pack_rows(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, block, count,
-                base_ + plan_.packed_ih);
-    });
+    if (plan_.packed_ih != kNone) {
+      for_my_panels(Cell::kGates, [&](int64_t block, int count) {
+        pack_rows(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, block, count,
+                  base_ + plan_.packed_ih);
+      });
+    }
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
       const int gates = Cell::kPhaseGates[phase], split = Cell::kPhaseSplit[phase];
       const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden;
-      for_my_panels(gates, [&](int64_t block, int count) {
-        pack_rows(weight, gates, s.hidden, s.hidden, block, count, base_ + plan_.packed_hh[phase]);
-      });
+      if (plan_.packed_hh[phase] != kNone) {
+        for_my_panels(gates, [&](int64_t block, int count) {
+          pack_rows(weight, gates, s.hidden, s.hidden, block, count, base_ + plan_.packed_hh[phase]);
+        });
+      }
       // A joint gate starts from both biases; a split one keeps them with their parts.
       const T* bias_ih = static_cast<const T*>(p.bias_ih);
       const T* bias_hh = static_cast<const T*>(p.bias_hh);
@@ -131,6 +136,7 @@ class ForwardPass {
   // -- input projection -------------------------------------------------------------------------------------------
 
   void project_input(int64_t start, int64_t stop) {
+    if (plan_.packed_ih == kNone) return project_input_directly(start, stop);
     constexpr int kBlocks = blocks_per_tile(Cell::kGates);
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
       with_constant<kBlocks>(count, [&](auto c) {
@@ -154,20 +160,48 @@ class ForwardPass {
       gates[r] = gates_row(step, b) + block * plan_.slots * W;
       if (++b == rows_.end) b = rows_.begin, ++step;
     }
-    const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
     V acc[MR][NV];
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[r][v] = V::load(bias + v * W);
+      for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
     }
     multiply_tile<MR, NV, T>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * args_.shape.input, NV * W,
                              args_.shape.input);
+    const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v)
-        acc[r][v].store(gates[r] + (v / Cell::kGates * plan_.slots + v % Cell::kGates) * W);
+        (V::load(bias + v * W) + acc[r][v]).store(gates[r] + (v / Cell::kGates * plan_.slots + v % Cell::kGates) * W);
+    }
+  }
+
+  void project_input_directly(int64_t start, int64_t stop) {
+    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+      for_row_tiles({0, (stop - start) * rows_.size()}, kDirectRows, [&](int64_t row, int size) {
+        with_constant<kDirectRows>(size, [&](auto r) { project_tile_directly<decltype(r)::value>(start, row, block); });
+      });
+    }
+  }
+
+  template <int MR>
+  __attribute__((noinline)) void project_tile_directly(int64_t start, int64_t row, int64_t block) {
+    const LayerShape& s = args_.shape;
+    const T* x[MR];
+    T* gates[MR];
+    for (int r = 0; r < MR; ++r) {
+      const int64_t step = start + (row + r) / rows_.size(), b = rows_.begin + (row + r) % rows_.size();
+      x[r] = static_cast<const T*>(args_.x.data) + time_of(step) * args_.x.stride_t + b * args_.x.stride_b;
+      gates[r] = gates_row(step, b) + block * plan_.slots * W;
+    }
+    const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * s.input;
+    const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
+    for (int gate = 0; gate < Cell::kGates; ++gate) {
+      V sums[MR];
+      dot_tile<MR, T>(x, weight + gate * s.hidden * s.input, s.input, clip_lanes(s.hidden - block * W, W), sums);
+#pragma GCC unroll 4
+      for (int r = 0; r < MR; ++r) (V::load(bias + gate * W) + sums[r]).store(gates[r] + gate * W);
     }
   }
 
@@ -199,6 +233,7 @@ class ForwardPass {
   template <int kPhase>
   void run_phase(const T* operand, int64_t stride) {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kBlocks = blocks_per_tile(kGates);
+    if (plan_.packed_hh[kPhase] == kNone) return run_phase_directly<kPhase>(operand, stride);
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
       with_constant<kBlocks>(count, [&](auto c) {
         constexpr int kCount = decltype(c)::value, kRows = kTileRows<kCount * kGates>;
@@ -217,28 +252,62 @@ class ForwardPass {
     const T* a[MR];
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) a[r] = operand + r * stride;
+    V acc[MR][NV];
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
+    }
+    multiply_tile<MR, NV, T>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * args_.shape.hidden, NV * W,
+                             args_.shape.hidden);
+    // The input's part comes last: a chain of products that starts from it would round each addition at its size.
     const T* gates = gates_row(step_, row) + (block * plan_.slots + first_gate<kPhase>()) * W;
     const T* split_bias = base_ + plan_.split_bias[kPhase] + block * Cell::kPhaseSplit[kPhase] * W;
-    V acc[MR][NV];
+    alignas(64) T sums[MR * NV * W];
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const int unit_block = v / kGates, gate = v % kGates;
-        acc[r][v] = gate < kJoint
-                        ? V::load(gates + r * plan_.gates_row + (unit_block * plan_.slots + gate) * W)
-                        : V::load(split_bias + (unit_block * Cell::kPhaseSplit[kPhase] + gate - kJoint) * W);
+        const T* other = gate < kJoint ? gates + r * plan_.gates_row + (unit_block * plan_.slots + gate) * W
+                                       : split_bias + (unit_block * Cell::kPhaseSplit[kPhase] + gate - kJoint) * W;
+        (V::load(other) + acc[r][v]).store(sums + (r * NV + v) * W);
       }
     }
-    multiply_tile<MR, NV, T>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * args_.shape.hidden, NV * W,
-                             args_.shape.hidden);
-    alignas(64) T sums[MR * NV * W];
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[r][v].store(sums + (r * NV + v) * W);
-    }
     apply_cell<kPhase>(sums, MR, kCount, row, block);
+  }
+
+  template <int kPhase>
+  void run_phase_directly(const T* operand, int64_t stride) {
+    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+      for_row_tiles(rows_, kDirectRows, [&](int64_t row, int size) {
+        with_constant<kDirectRows>(size, [&](auto r) {
+          recurrent_tile_directly<kPhase, decltype(r)::value>(operand + row * stride, stride, row, block);
+        });
+      });
+    }
+  }
+
+  template <int kPhase, int MR>
+  __attribute__((noinline)) void recurrent_tile_directly(const T* operand, int64_t stride, int64_t row, int64_t block) {
+    constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase], kJoint = kGates - kSplit;
+    const int64_t hidden = args_.shape.hidden;
+    const T* a[MR];
+    for (int r = 0; r < MR; ++r) a[r] = operand + r * stride;
+    const T* weight = static_cast<const T*>(args_.params[direction_].weight_hh) +
+                      (first_gate<kPhase>() * hidden + block * W) * hidden;
+    alignas(64) T sums[MR * kGates * W];
+    for (int gate = 0; gate < kGates; ++gate) {
+      V products[MR];
+      dot_tile<MR, T>(a, weight + gate * hidden * hidden, hidden, clip_lanes(hidden - block * W, W), products);
+      for (int r = 0; r < MR; ++r) {
+        const T* start = gate < kJoint
+                             ? gates_row(step_, row + r) + (block * plan_.slots + first_gate<kPhase>() + gate) * W
+                             : base_ + plan_.split_bias[kPhase] + (block * kSplit + gate - kJoint) * W;
+        (V::load(start) + products[r]).store(sums + (r * kGates + gate) * W);
+      }
+    }
+    apply_cell<kPhase>(sums, MR, 1, row, block);
   }
 
   template <int kPhase>

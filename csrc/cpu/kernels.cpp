@@ -63,7 +63,7 @@ void gemm(const void* a, const void* b, void* c, int64_t m, int64_t n, int64_t k
     T* packed = static_cast<T*>(__builtin_malloc(size_t(count * W * k + 1) * sizeof(T)));
     pack_rows(static_cast<const T*>(b), 1, n, k, block, count, packed - block * W * k);
     for_row_tiles({0, m}, kRows, [&](int64_t row, int size) {
-      T sums[kRows * kBlocks * W] = {};
+      T sums[kRows * kBlocks * W];
       multiply_rows<T>(static_cast<const T*>(a) + row * k, k, size, packed, count, k, sums);
       for (int r = 0; r < size; ++r) {
         for (int u = 0; u < count; ++u) {
@@ -102,12 +102,13 @@ double tile_burst(int64_t depth, int gates, int64_t rounds) {
   constexpr int kMaxRows = 8, kMaxRegisters = 4;
   T* memory = static_cast<T*>(__builtin_malloc(size_t(depth) * (kMaxRows + kMaxRegisters * W) * sizeof(T)));
   for (int64_t i = 0; i < depth * (kMaxRows + kMaxRegisters * W); ++i) memory[i] = T(0.001);
-  alignas(64) T sums[kMaxRows * kMaxRegisters * W] = {};
+  alignas(64) T sums[kMaxRows * kMaxRegisters * W];
+  sums[0] = T(0);
   double work = 0;
   with_constant<kMaxRegisters>(gates == 1 ? blocks_per_tile(1) : gates, [&](auto n) {
     constexpr int NV = decltype(n)::value, MR = kTileRows<NV>;
     for (int64_t round = 0; round < rounds; ++round)
-      multiply_in_place<T, MR, NV>(memory, depth, memory + depth * kMaxRows, depth, sums);
+      multiply_to<T, MR, NV>(memory, depth, memory + depth * kMaxRows, depth, sums);
     work = 2.0 * double(rounds) * double(depth) * MR * NV * W;
   });
   sink = float(sums[0]);

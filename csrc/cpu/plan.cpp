@@ -47,6 +47,12 @@ ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t b
   return split_group(cell, s, blocks, threads);
 }
 
+/// Packing weights pays from about this many rows (measured break-evens: 10 rows at H = 64, 20 at 128, 30 at 256, 40 at
+/// 512 and 1024). A question of shape only: packed and unpacked forward kernels add in different orders.
+bool worth_packing(const LayerShape& s) {
+  return s.seq_len * s.batch >= std::min<int64_t>(40, std::max<int64_t>(8, s.hidden / 8));
+}
+
 /// Hands out consecutive, cache-line aligned pieces of scratch memory.
 class Arena {
  public:
@@ -93,10 +99,11 @@ ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int la
   Arena arena(64 / itemsize);
   p.zeros = arena.take(s.hidden);
   const int64_t start = arena.size();
-  p.packed_ih = arena.take(p.layout.padded * cell.gates * s.input);
+  p.packed_ih = worth_packing(s) ? arena.take(p.layout.padded * cell.gates * s.input) : kNone;
   p.bias = arena.take(p.layout.padded * cell.gates);
   for (int phase = 0; phase < cell.phases; ++phase) {
-    p.packed_hh[phase] = arena.take(p.layout.padded * cell.phase_gates[phase] * s.hidden);
+    p.packed_hh[phase] =
+        worth_packing(s) ? arena.take(p.layout.padded * cell.phase_gates[phase] * s.hidden) : kNone;
     p.split_bias[phase] = arena.take(p.layout.padded * cell.phase_split[phase]);
   }
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
@@ -126,9 +133,14 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   p.panel_size = rows * 4 * lanes;
   p.panels = arena.take(p.panel_size * p.split.total());
   const int64_t start = arena.size();
-  p.packed_ih = arena.take(args.d_x.data ? p.padded_input * p.layout.padded * cell.gates : 0);
+  // The unpacked kernels take whole registers only, and read columns: rows 4 KiB apart share cache sets, which at
+  // H = 1024 makes them slower than packing from 4 rows on.
+  const bool pack_hh = worth_packing(s) || s.hidden % lanes || (s.hidden >= 1024 && s.seq_len * s.batch >= 4);
+  const bool pack_ih = pack_hh || s.input % lanes;
+  p.packed_ih = pack_ih && args.d_x.data ? arena.take(p.padded_input * p.layout.padded * cell.gates) : kNone;
   for (int phase = 0; phase < cell.phases; ++phase)
-    p.packed_hh[phase] = arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase]);
+    p.packed_hh[phase] =
+        pack_hh ? arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase]) : kNone;
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
   p.carry = arena.take(cell.hidden_carry ? s.batch * p.layout.padded : 0);
   p.d_state = arena.take(s.batch * p.layout.padded * (cell.states - 1));

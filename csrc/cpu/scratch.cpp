@@ -1,5 +1,6 @@
 #include "cpu/scratch.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #ifdef __linux__
 #include <sys/mman.h>
@@ -23,9 +24,13 @@ struct Cache {
   size_t idle_bytes = 0;
 };
 
-// Never destroyed: arrays that own blocks may outlive static destruction.
+// Never destroyed: arrays that own blocks may outlive static destruction. A fork waits for the mutex, or the child
+// could inherit it locked by a thread that it does not have.
 Cache& cache() {
-  static Cache* const instance = new Cache;
+  static Cache* const instance = [] {
+    pthread_atfork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); }, [] { cache().mutex.unlock(); });
+    return new Cache;
+  }();
   return *instance;
 }
 

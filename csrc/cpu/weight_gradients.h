@@ -7,9 +7,9 @@
 namespace fastrnn {
 namespace FASTRNN_ISA {
 
-/// sums [rows, count, W] += a [rows, depth] * packed [depth, count * W]
+/// sums [rows, count, W] = a [rows, depth] * packed [depth, count * W]
 template <class T, int MR, int NV>
-__attribute__((noinline)) void multiply_in_place(const T* a, int64_t stride, const T* packed, int64_t depth, T* sums) {
+__attribute__((noinline)) void multiply_to(const T* a, int64_t stride, const T* packed, int64_t depth, T* sums) {
   using V = Vec<T>;
   constexpr int W = V::kLanes;
   const T* rows[MR];
@@ -18,7 +18,7 @@ __attribute__((noinline)) void multiply_in_place(const T* a, int64_t stride, con
   for (int r = 0; r < MR; ++r) {
     rows[r] = a + r * stride;
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) acc[r][v] = V::load(sums + (r * NV + v) * W);
+    for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
   }
   multiply_tile<MR, NV, T>(acc, rows, packed, NV * W, depth);
 #pragma GCC unroll 8
@@ -33,7 +33,7 @@ void multiply_rows(const T* a, int64_t stride, int rows, const T* packed, int co
   constexpr int kBlocks = blocks_per_tile(1);
   with_constant<kBlocks>(count, [&](auto c) {
     with_constant<kTileRows<kBlocks>>(rows, [&](auto r) {
-      multiply_in_place<T, decltype(r)::value, decltype(c)::value>(a, stride, packed, depth, sums);
+      multiply_to<T, decltype(r)::value, decltype(c)::value>(a, stride, packed, depth, sums);
     });
   });
 }
@@ -47,7 +47,9 @@ struct GateGradients {
 };
 
 /// A thread's share of the sums over one chunk. Every thread must make the same calls: tasks are dealt out in turn.
-/// An output element belongs to one task and sums its rows in order, so the number of threads never changes a bit.
+/// An output element belongs to one task and sums its rows in order, so the number of threads never changes a bit. A
+/// chunk is summed from zero and then added to the chunks before it: one chain over all rows would round each of its
+/// additions at the size of the total, which made gradients 3 to 7 times less accurate than torch's.
 template <class T>
 struct WeightGradients {
   using V = Vec<T>;
@@ -105,9 +107,8 @@ struct WeightGradients {
       const int64_t place = i + r, unit = place / (gates.gates * W) * W + place % W;
       const int64_t gate = gates.first + place / W % gates.gates;
       target[r] = unit < hidden ? out + (gate * hidden + unit) * stride : nullptr;
-      const bool zero = first || !target[r];
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[r][v] = zero ? V(T(0)) : V::load_partial(target[r] + v * W, v < NV - 1 ? W : last);
+      for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
     }
     const T* a = gates.data + i;
     const T* b = panel;
@@ -126,7 +127,11 @@ struct WeightGradients {
     for (int r = 0; r < MR; ++r) {
       if (!target[r]) continue;
 #pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[r][v].store_partial(target[r] + v * W, v < NV - 1 ? W : last);
+      for (int v = 0; v < NV; ++v) {
+        const int n = v < NV - 1 ? W : last;
+        if (!first) acc[r][v] = acc[r][v] + V::load_partial(target[r] + v * W, n);
+        acc[r][v].store_partial(target[r] + v * W, n);
+      }
     }
   }
 
@@ -139,8 +144,9 @@ struct WeightGradients {
       T* target = out + (gates.first + place % gates.gates) * hidden + unit;
       const int units = clip_lanes(hidden - unit, W);
       const T* column = gates.data + place * W;
-      V sum = first ? V(T(0)) : V::load_partial(target, units);
+      V sum(T(0));
       for (int64_t k = 0; k < rows; ++k, column += gates.stride) sum = sum + V::load(column);
+      if (!first) sum = sum + V::load_partial(target, units);
       sum.store_partial(target, units);
     }
   }

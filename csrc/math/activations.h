@@ -5,7 +5,7 @@
 // Largest error, over all finite arguments (tests/math measures it):
 //   sigmoid  2.5 ulp (float), 2.5 ulp (double); results below the smallest normal number become 0
 //   tanh     2.5 ulp (float), 2.5 ulp (double); also for tiny arguments, so small gradients keep their digits
-// NaN gives NaN, infinities give exactly 0, 1 and -1. Without fused multiply-add add 1 ulp.
+// NaN gives NaN, infinities give exactly 0, 1 and -1 (where denormals are flushed, as in the kernels). Without fused multiply-add add 1 ulp.
 // Constants: derive_coefficients.py.
 
 #include "core/host_device.h"
@@ -19,8 +19,7 @@ template <>
 struct ExpConstants<float> {
   static constexpr float kLog2E = 1.44269504f, kLn2High = 0.69317626953125f, kLn2Low = -2.90889713e-5f;
   static constexpr float kShifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
-  static constexpr float kLowest = -87.0f;        // exp stays a normal number
-  static constexpr float kHighest = 89.0f;        // exp has become +inf
+  static constexpr float kLowest = -87.0f, kHighest = 88.37f;  // 2^n and exp stay normal numbers
   static constexpr float kTanhLimit = 10.0f;      // tanh has become 1
   static constexpr int kDegree = 4;
   static constexpr float kQ[kDegree + 1] = {1.39261761e-3f, 8.36317307e-3f, 4.16665547e-2f, 0.16666577f, 0.5f};
@@ -31,7 +30,7 @@ struct ExpConstants<double> {
   static constexpr double kLog2E = 1.4426950408889634, kLn2High = 0.69314718056011770386,
                           kLn2Low = -1.7239444525614834773e-13;
   static constexpr double kShifter = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr double kLowest = -708.0, kHighest = 710.0, kTanhLimit = 20.0;
+  static constexpr double kLowest = -708.0, kHighest = 709.43, kTanhLimit = 20.0;
   static constexpr int kDegree = 10;
   static constexpr double kQ[kDegree + 1] = {
       2.09146793765839351e-9, 2.51052063739570111e-8, 2.75572736613486362e-7, 2.75572554257464343e-6,
@@ -53,6 +52,7 @@ FASTRNN_HD void split_exp(V x, V& p, V& scale) {
   scale = pow2_from_shifted(shifted);
 }
 
+/// Saturates at exp(kLowest) and exp(kHighest), 1e-38 and 2.4e38 (float).
 template <class V>
 FASTRNN_HD V exp(V x) {
   using C = ExpConstants<typename V::Scalar>;
