@@ -27,6 +27,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_custom_sections = [("Shapes", "params_style")]
 default_role = "code"
+smartquotes = False  # h' is a variable
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastrnn {release}"
