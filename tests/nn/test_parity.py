@@ -65,7 +65,7 @@ def test_every_option_in_float64(kind: str, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", OPTIONS[::3], ids=label)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_options_in_float32(kind: str, options: dict[str, Any]) -> None:
-    assert_runs_in_budget(kind, (30, 5, 20, 33), **options)
+    assert_runs_in_budget(kind, (30, 5, 20, 33), draws=4, **options)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -73,8 +73,8 @@ def test_options_in_float32(kind: str, options: dict[str, Any]) -> None:
     ("sizes", "draws"),
     [
         ((1, 1, 1, 1), 50),
-        ((50, 1, 64, 64), 1),
-        ((9, 32, 129, 129), 1),
+        ((50, 1, 64, 64), 5),
+        ((9, 32, 129, 129), 3),
         ((200, 3, 7, 24), 3),
         ((3, 70, 1, 130), 3),
     ],
