@@ -33,7 +33,8 @@ _POOLED_BYTES = 1 << 20
 def _new_reserve(like: Tensor, nbytes: int) -> Tensor:
     if nbytes > _POOLED_BYTES:
         return torch.from_numpy(core.alloc_block(nbytes))
-    return like.new_empty((nbytes,), dtype=torch.uint8)
+    # At least one byte: the address 0 would mean "save nothing" to the engine.
+    return like.new_empty((max(nbytes, 1),), dtype=torch.uint8)
 
 
 def _addresses(tensors: Sequence[Tensor | None], per_direction: int) -> tuple[Any, ...]:

@@ -70,6 +70,8 @@ def engine_refuses(
                 return f"initial state is a {state.layout} tensor on {state.device}"
             if state.shape != plan.state_shape:
                 return f"initial state is {tuple(state.shape)}, not {plan.state_shape}"
+    if len(weights) != len(plan.weight_shapes):  # attributes were changed after construction
+        return f"there are {len(weights)} weights, not {len(plan.weight_shapes)}"
     for weight, shape in zip(weights, plan.weight_shapes, strict=True):
         if weight is not None:
             kind = type(weight)

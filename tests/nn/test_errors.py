@@ -194,6 +194,21 @@ def test_deleted_parameter(name: str) -> None:
     torch.testing.assert_close(ours(data)[0], theirs(data)[0])
 
 
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("attribute", ["num_layers", "hidden_size", "bidirectional", "input_size"])
+def test_sizes_changed_after_construction(name: str, attribute: str) -> None:
+    layers = [getattr(nn, name)(3, 5), getattr(fastrnn.nn, name)(3, 5)]
+    changed = {"num_layers": 2, "hidden_size": 6, "bidirectional": True, "input_size": 4}
+    for layer in layers:
+        setattr(layer, attribute, changed[attribute])
+    if (name, attribute) == ("LSTM", "hidden_size"):  # torch reads past the end of the weights
+        with pytest.raises(RuntimeError, match=r"weight_ih_l0 must have shape \(24, 3\), got"):
+            layers[1](x(4, 2, 3))
+        return
+    expected = outcome(lambda: layers[0](x(4, 2, 3)))
+    assert outcome(lambda: layers[1](x(4, 2, 3))) == expected
+
+
 CELL_CALLS: dict[str, Callable[[str], tuple[Any, ...]]] = {
     "three dimensions": lambda kind: (x(4, 2, 3),),
     "state of four dimensions": lambda kind: (x(2, 3), both(kind, x(1, 1, 2, 5))),
