@@ -68,7 +68,7 @@ def tidy(session: nox.Session) -> None:
 def sanitize(session: nox.Session) -> None:
     """Run the tests of kernels and cells with AddressSanitizer and UBSan built in."""
     install(session, "scikit-build-core", "pybind11", "ninja", ".[test]")
-    target = Path(session.create_tmp()) / "site"
+    target = Path(session.create_tmp()).resolve() / "site"
     session.run(
         *("python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--upgrade"),
         *("--target", str(target), "-Ccmake.define.FASTRNN_SANITIZE=ON"),
