@@ -41,7 +41,8 @@ struct RnnReluCell : RnnCellShape {
   template <class V>
   FASTRNN_HD static void backward(const Pack<V, 0>&, const Pack<V, 0>&, const Pack<V, 1>&, const Pack<V, 1>& next,
                                   const Pack<V, 1>& d_next, Pack<V, 1>&, Pack<V, 1>& d_a, Pack<V, 0>&, Pack<V, 0>&) {
-    d_a[0] = where_not_positive(next[0], V(typename V::Scalar(0)), d_next[0]);
+    const V zero(typename V::Scalar(0));
+    d_a[0] = where_at_most(next[0], zero, zero, d_next[0]);
   }
 };
 

@@ -104,10 +104,23 @@ FASTRNN_INLINE Vec<T> at_most(Vec<T> bound, Vec<T> x) {
   return Vec<T>(native_min(bound.v, x.v));
 }
 
-/// x <= 0 ? a : b, lane by lane; NaN in x chooses b.
+/// a <= b ? x : y, lane by lane; NaN in a or b chooses y.
 template <class T>
-FASTRNN_INLINE Vec<T> where_not_positive(Vec<T> x, Vec<T> a, Vec<T> b) {
-  return Vec<T>(x.v <= typename Vec<T>::Native{} ? a.v : b.v);
+FASTRNN_INLINE Vec<T> where_at_most(Vec<T> a, Vec<T> b, Vec<T> x, Vec<T> y) {
+  return Vec<T>(a.v <= b.v ? x.v : y.v);
+}
+
+/// |x|, and the number of magnitude |x| with the sign of y.
+template <class T>
+FASTRNN_INLINE Vec<T> magnitude(Vec<T> x) {
+  using Int = typename NativeOf<typename IntOf<T>::type>::type;
+  return Vec<T>((typename Vec<T>::Native)((Int)x.v & ~(Int)Vec<T>(T(-0.0)).v));
+}
+template <class T>
+FASTRNN_INLINE Vec<T> with_sign(Vec<T> x, Vec<T> y) {
+  using Int = typename NativeOf<typename IntOf<T>::type>::type;
+  const Int sign = (Int)Vec<T>(T(-0.0)).v;
+  return Vec<T>((typename Vec<T>::Native)(((Int)x.v & ~sign) | ((Int)y.v & sign)));
 }
 
 /// Zero from lane n on.

@@ -144,8 +144,14 @@ struct WeightGradients {
       T* target = out + (gates.first + place % gates.gates) * hidden + unit;
       const int units = clip_lanes(hidden - unit, W);
       const T* column = gates.data + place * W;
-      V sum(T(0));
-      for (int64_t k = 0; k < rows; ++k, column += gates.stride) sum = sum + V::load(column);
+      V part[4] = {V(T(0)), V(T(0)), V(T(0)), V(T(0))};  // four chains: faster than one, and more accurate
+      int64_t k = 0;
+      for (; k + 4 <= rows; k += 4, column += 4 * gates.stride) {
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) part[i] = part[i] + V::load(column + i * gates.stride);
+      }
+      for (; k < rows; ++k, column += gates.stride) part[0] = part[0] + V::load(column);
+      V sum = (part[0] + part[1]) + (part[2] + part[3]);
       if (!first) sum = sum + V::load_partial(target, units);
       sum.store_partial(target, units);
     }

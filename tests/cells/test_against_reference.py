@@ -68,12 +68,16 @@ def exact_and_plain(case: Case) -> tuple[Values, Values]:
     return exact, run_plain_float32(case.cell, arguments, gradients)
 
 
-def compare_within_budget(case: Case) -> None:
+def compare_within_budget(case: Case, isa: str) -> None:
+    # NumPy's products are fused multiply-adds; generic code has none and rounds every product.
+    factor = 3.0 if isa == "generic" else 2.0
     exact, theirs = exact_and_plain(case)
     ours = run_ops(case.cell, case.arguments(np.float32), case.output_gradients(np.float32))
     assert ours.keys() == exact.keys()
     for name, value in exact.items():
-        assert_within_budget(ours[name], theirs[name], value, name=f"{name} of {case}")
+        assert_within_budget(
+            ours[name], theirs[name], value, name=f"{name} of {case}", factor=factor
+        )
 
 
 @pytest.mark.parametrize("shape", [*SHAPES[1:], (20, 32, 48, 64)], ids=str)
@@ -82,13 +86,13 @@ def compare_within_budget(case: Case) -> None:
 def test_float32(
     isa: str, cell: str, num_directions: int, shape: tuple[int, int, int, int]
 ) -> None:
-    compare_within_budget(Case(cell, *shape, num_directions))
+    compare_within_budget(Case(cell, *shape, num_directions), isa)
 
 
 @per_cell
 def test_float32_long_sequence(isa: str, cell: str) -> None:
     """Errors must not add up faster than those of the textbook formulas."""
-    compare_within_budget(Case(cell, 1000, 2, 3, 16))
+    compare_within_budget(Case(cell, 1000, 2, 3, 16), isa)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
