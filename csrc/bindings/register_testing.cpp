@@ -4,10 +4,9 @@
 #include <chrono>
 #include <vector>
 
-#include "bindings/register.h"
+#include "bindings/read_call.h"
 #include "cpu/isa.h"
-
-namespace py = pybind11;
+#include "testing/scalar_layer.h"
 
 namespace fastrnn {
 namespace {
@@ -87,6 +86,23 @@ void register_testing(py::module_& m) {
   t.def("gemm_tile", &gemm_tile<double>);
   t.def("fma_peak", &fma_peak);
   t.def("tile_rate", &tile_rate);
+  t.def("scalar_reserve_size", [](int cell, int itemsize, const py::tuple& sizes) {
+    return scalar_reserve_bytes(cell, itemsize, read_shape(cell, itemsize, sizes));
+  });
+  t.def("scalar_forward", [](int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
+                             const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
+                             const py::tuple& final_states, uintptr_t reserve) {
+    need(reserve != 0, "reserve is needed");
+    scalar_forward(cell, itemsize, read_forward(cell, itemsize, sizes, x, weights, initial, y, final_states, reserve));
+  });
+  t.def("scalar_backward", [](int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
+                              const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
+                              uintptr_t reserve, const py::tuple& grad_y, const py::tuple& grad_final,
+                              const py::tuple& grad_x, const py::tuple& grad_weights, const py::tuple& grad_initial) {
+    need(reserve != 0, "reserve is needed");
+    scalar_backward(cell, itemsize, read_backward(cell, itemsize, sizes, x, weights, initial, y, reserve, grad_y,
+                                                  grad_final, grad_x, grad_weights, grad_initial));
+  });
 }
 
 }  // namespace fastrnn

@@ -82,8 +82,8 @@ FASTRNN_INLINE void dot_tile(const T* const (&a)[MR], const T* weight, int64_t d
 }
 
 /// sums [MR, NV, W] = a [MR, depth] * weight, where depth runs over [hidden blocks][gates][W] as in a row of gate
-/// gradients, and weight is [gates * hidden, stride] from the wanted column on. Adds in the same order as with packed
-/// weights. Whole registers only: hidden and the columns must be multiples of W.
+/// gradients, and weight is [gates * hidden, stride] from the wanted column on. Whole registers only: hidden and the
+/// columns must be multiples of W.
 template <class T, int MR, int NV>
 __attribute__((noinline)) void multiply_unpacked(const T* a, int64_t a_stride, const T* weight, int64_t stride,
                                                  int gates, int64_t hidden, T* sums) {
@@ -97,17 +97,28 @@ __attribute__((noinline)) void multiply_unpacked(const T* a, int64_t a_stride, c
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
   }
+  int64_t chain = 0;
+  bool first = true;
   for (int64_t unit = 0; unit < hidden; unit += W) {
     for (int gate = 0; gate < gates; ++gate) {
-      multiply_tile<MR, NV, T>(acc, rows, weight + (gate * hidden + unit) * stride, stride, W);
+      accumulate_tile<MR, NV, T>(acc, [&](int r, int64_t k) { return rows[r][k]; },
+                                 weight + (gate * hidden + unit) * stride, stride, 0, W);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) rows[r] += W;
     }
-  }
+    chain += int64_t(gates) * W;
+    if (chain < kLongestChain && unit + W < hidden) continue;
+    chain = 0;
 #pragma GCC unroll 8
-  for (int r = 0; r < MR; ++r) {
+    for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) acc[r][v].store(sums + (r * NV + v) * W);
+      for (int v = 0; v < NV; ++v) {
+        T* place = sums + (r * NV + v) * W;
+        (first ? acc[r][v] : V::load(place) + acc[r][v]).store(place);
+        acc[r][v] = V(T(0));
+      }
+    }
+    first = false;
   }
 }
 

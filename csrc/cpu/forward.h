@@ -161,11 +161,6 @@ class ForwardPass {
       if (++b == rows_.end) b = rows_.begin, ++step;
     }
     V acc[MR][NV];
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
-    }
     multiply_tile<MR, NV, T>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * args_.shape.input, NV * W,
                              args_.shape.input);
     const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
@@ -253,11 +248,6 @@ class ForwardPass {
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) a[r] = operand + r * stride;
     V acc[MR][NV];
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
-    }
     multiply_tile<MR, NV, T>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * args_.shape.hidden, NV * W,
                              args_.shape.hidden);
     // The input's part comes last: a chain of products that starts from it would round each addition at its size.

@@ -15,11 +15,7 @@ __attribute__((noinline)) void multiply_to(const T* a, int64_t stride, const T* 
   const T* rows[MR];
   V acc[MR][NV];
 #pragma GCC unroll 8
-  for (int r = 0; r < MR; ++r) {
-    rows[r] = a + r * stride;
-#pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
-  }
+  for (int r = 0; r < MR; ++r) rows[r] = a + r * stride;
   multiply_tile<MR, NV, T>(acc, rows, packed, NV * W, depth);
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
@@ -48,14 +44,12 @@ struct GateGradients {
 
 /// A thread's share of the sums over one chunk. Every thread must make the same calls: tasks are dealt out in turn.
 /// An output element belongs to one task and sums its rows in order, so the number of threads never changes a bit. A
-/// piece of at most kLongestChain rows is summed from zero and then added to those before it: one chain over all rows would round each
-/// of its additions at the size of the total, which made gradients 3 to 7 times less accurate than torch's.
+/// chunk is summed from zero and then added to those before it, for accuracy (gemm.h).
 template <class T>
 struct WeightGradients {
   using V = Vec<T>;
   static constexpr int W = V::kLanes;
   static constexpr int kStrip = blocks_per_tile(1);  // registers of columns in a tile
-  static constexpr int64_t kLongestChain = 128;  // of additions; shorter ones cost speed (64: 5 %)
 
   int member, members, turn;
   T* panel;  // [rows, kStrip * W]
@@ -99,7 +93,7 @@ struct WeightGradients {
 
   /// MR gates from place i of a row on, times NV registers of columns.
   template <int MR, int NV>
-  __attribute__((noinline)) void outer_tile(const GateGradients<T>& gates, int64_t i, T* out, int64_t stride, int taken) const {
+  __attribute__((noinline)) void outer_tile(const GateGradients<T>& gates, int64_t i, T* out, int64_t out_stride, int taken) const {
     T* target[MR];
     V acc[MR][NV];
     const int last = taken - (NV - 1) * W;
@@ -107,47 +101,20 @@ struct WeightGradients {
     for (int r = 0; r < MR; ++r) {
       const int64_t place = i + r, unit = place / (gates.gates * W) * W + place % W;
       const int64_t gate = gates.first + place / W % gates.gates;
-      target[r] = unit < hidden ? out + (gate * hidden + unit) * stride : nullptr;
+      target[r] = unit < hidden ? out + (gate * hidden + unit) * out_stride : nullptr;
     }
     const T* a = gates.data + i;
-    const T* b = panel;
-    alignas(64) T total[MR * NV * W];
-    const int64_t chain = (rows + (rows - 1) / kLongestChain) / ((rows - 1) / kLongestChain + 1);
-    for (int64_t k = 0; k < rows;) {
-      const int64_t stop = k + chain < rows ? k + chain : rows;
+    const int64_t stride = gates.stride;
+    multiply_pieces<MR, NV, T>(acc, [=](int r, int64_t k) { return a[k * stride + r]; }, panel, NV * W, rows,
+                               kLongestRowChain);
 #pragma GCC unroll 8
-      for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) acc[r][v] = V(T(0));
-      }
-      const bool begin = k == 0;
-      for (; k < stop; ++k, a += gates.stride, b += NV * W) {
-        V strip[NV];
-#pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) strip[v] = V::load(b + v * W);
-#pragma GCC unroll 8
-        for (int r = 0; r < MR; ++r) {
-          const V value(a[r]);
-#pragma GCC unroll 8
-          for (int v = 0; v < NV; ++v) acc[r][v] = fma(value, strip[v], acc[r][v]);
-        }
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) {
-          T* place = total + (r * NV + v) * W;
-          (begin ? acc[r][v] : V::load(place) + acc[r][v]).store(place);
-        }
-      }
-    }
     for (int r = 0; r < MR; ++r) {
       if (!target[r]) continue;
+#pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const int n = v < NV - 1 ? W : last;
-        V sum = V::load(total + (r * NV + v) * W);
-        if (!first) sum = sum + V::load_partial(target[r] + v * W, n);
-        sum.store_partial(target[r] + v * W, n);
+        if (!first) acc[r][v] = V::load_partial(target[r] + v * W, n) + acc[r][v];
+        acc[r][v].store_partial(target[r] + v * W, n);
       }
     }
   }

@@ -38,6 +38,18 @@ struct ExpConstants<double> {
       4.16666666666666698e-2, 0.166666666666666710,   0.5};
 };
 
+/// The polynomial with the coefficients of C from k on, continued from q. Unrolled by recursion, because CUDA takes
+/// the coefficients from a host array as constants only.
+template <class C, int k, class V>
+FASTRNN_HD V continue_polynomial(V q, V r) {
+  if constexpr (k <= C::kDegree) {
+    constexpr typename V::Scalar coefficient = C::kQ[k];
+    return continue_polynomial<C, k + 1>(fma(q, r, V(coefficient)), r);
+  } else {
+    return q;
+  }
+}
+
 /// Splits exp(x) = 2^n * (1 + p): returns p = expm1(x - n ln 2) and 2^n.
 template <class V>
 FASTRNN_HD void split_exp(V x, V& p, V& scale) {
@@ -45,10 +57,8 @@ FASTRNN_HD void split_exp(V x, V& p, V& scale) {
   const V shifted = fma(x, V(C::kLog2E), V(C::kShifter));
   const V n = shifted - V(C::kShifter);
   const V r = fma(n, V(-C::kLn2Low), fma(n, V(-C::kLn2High), x));
-  V q = V(C::kQ[0]);
-#pragma GCC unroll 16
-  for (int k = 1; k <= C::kDegree; ++k) q = fma(q, r, V(C::kQ[k]));
-  p = fma(r * r, q, r);
+  constexpr typename V::Scalar leading = C::kQ[0];
+  p = fma(r * r, continue_polynomial<C, 1>(V(leading), r), r);
   scale = pow2_from_shifted(shifted);
 }
 

@@ -1,0 +1,101 @@
+#pragma once
+// Calls as Python passes them, read into the engine's own structures.
+
+#include <stdexcept>
+
+#include "bindings/register.h"
+#include "cells/traits.h"
+#include "core/layer.h"
+
+namespace fastrnn {
+
+namespace py = pybind11;
+
+// Tuples are read item by item: pybind11's own conversion through std::vector costs a microsecond a call.
+inline int64_t integer(const py::tuple& t, size_t i) {
+  const long long value = PyLong_AsLongLong(PyTuple_GET_ITEM(t.ptr(), py::ssize_t(i)));
+  if (value == -1 && PyErr_Occurred()) throw py::error_already_set();
+  return value;
+}
+
+inline void* address(const py::tuple& t, size_t i) {
+  void* value = PyLong_AsVoidPtr(PyTuple_GET_ITEM(t.ptr(), py::ssize_t(i)));
+  if (!value && PyErr_Occurred()) throw py::error_already_set();
+  return value;
+}
+
+inline void need(bool condition, const char* what) {
+  if (!condition) throw std::invalid_argument(what);
+}
+
+inline void need_size(const py::tuple& t, size_t size, const char* what) { need(t.size() == size, what); }
+
+/// Checks that cost nothing and keep a mistake in the Python layers from becoming a crash.
+inline LayerShape read_shape(int cell, int itemsize, const py::tuple& sizes) {
+  need(cell >= 0 && cell < num_cells(), "cell: no such number");
+  need(itemsize == 4 || itemsize == 8, "itemsize must be 4 or 8");
+  need_size(sizes, 5, "sizes must hold seq_len, batch, input, hidden, directions");
+  const LayerShape s{integer(sizes, 0), integer(sizes, 1), integer(sizes, 2), integer(sizes, 3), int(integer(sizes, 4))};
+  need(s.seq_len > 0 && s.batch >= 0 && s.input > 0 && s.hidden > 0, "sizes must be positive");
+  need(s.directions == 1 || s.directions == 2, "directions must be 1 or 2");
+  return s;
+}
+
+inline Sequence read_sequence(const py::tuple& t, const char* what) {
+  need_size(t, 3, what);
+  return {address(t, 0), integer(t, 1), integer(t, 2)};
+}
+
+inline void read_parameters(const py::tuple& t, int directions, Parameters* params) {
+  need_size(t, size_t(directions), "weights must hold one tuple a direction");
+  for (int d = 0; d < directions; ++d) {
+    const py::tuple one = py::reinterpret_borrow<py::tuple>(PyTuple_GET_ITEM(t.ptr(), d));
+    need(py::isinstance<py::tuple>(one), "weights must hold tuples");
+    need_size(one, 5, "weights must hold weight_ih, weight_hh, bias_ih, bias_hh, unit_params");
+    params[d] = {address(one, 0), address(one, 1), address(one, 2), address(one, 3), address(one, 4)};
+  }
+}
+
+template <class Pointer>
+void read_states(const py::tuple& t, int states, Pointer* pointers, const char* what) {
+  need_size(t, size_t(states), what);
+  for (int i = 0; i < states; ++i) pointers[i] = address(t, size_t(i));
+}
+
+inline ForwardArgs read_forward(int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
+                                const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
+                                const py::tuple& final_states, uintptr_t reserve) {
+  ForwardArgs args{};
+  args.shape = read_shape(cell, itemsize, sizes);
+  const int states = cell_traits(cell).states;
+  args.x = read_sequence(x, "x must hold an address and two strides");
+  args.y = read_sequence(y, "y must hold an address and two strides");
+  read_parameters(weights, args.shape.directions, args.params);
+  read_states(initial, states, args.initial, "initial must hold one address a state");
+  read_states(final_states, states, args.final_states, "final must hold one address a state");
+  args.reserve = reinterpret_cast<void*>(reserve);
+  return args;
+}
+
+inline BackwardArgs read_backward(int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
+                                  const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
+                                  uintptr_t reserve, const py::tuple& grad_y, const py::tuple& grad_final,
+                                  const py::tuple& grad_x, const py::tuple& grad_weights,
+                                  const py::tuple& grad_initial) {
+  BackwardArgs args{};
+  args.shape = read_shape(cell, itemsize, sizes);
+  const int states = cell_traits(cell).states;
+  args.x = read_sequence(x, "x must hold an address and two strides");
+  args.y = read_sequence(y, "y must hold an address and two strides");
+  read_parameters(weights, args.shape.directions, args.params);
+  read_states(initial, states, args.initial, "initial must hold one address a state");
+  args.reserve = reinterpret_cast<const void*>(reserve);
+  args.d_y = read_sequence(grad_y, "grad_y must hold an address and two strides");
+  read_states(grad_final, states, args.d_final, "grad_final must hold one address a state");
+  args.d_x = read_sequence(grad_x, "grad_x must hold an address and two strides");
+  read_parameters(grad_weights, args.shape.directions, args.d_params);
+  read_states(grad_initial, states, args.d_initial, "grad_initial must hold one address a state");
+  return args;
+}
+
+}  // namespace fastrnn

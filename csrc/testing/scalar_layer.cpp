@@ -1,0 +1,281 @@
+#include "testing/scalar_layer.h"
+
+#include <stddef.h>
+
+#include <vector>
+
+#include "cells/cells.h"
+#include "math/scalar.h"
+
+namespace fastrnn {
+namespace {
+
+/// Both passes of one direction. Reserve: for every direction, time, row and unit the cell's reserve, then its states.
+template <class Cell, class T>
+class ScalarLayer {
+  using V = ScalarValue<T>;
+  static constexpr int kGates = Cell::kGates, kStates = Cell::kStates, kUnitParams = Cell::kUnitParams;
+  static constexpr int kLast = Cell::kPhases - 1, kSaved = Cell::kReserve + kStates;
+  static constexpr int kFirstOfLast = kLast ? Cell::kPhaseGates[0] : 0;  // first gate of the last phase
+
+ public:
+  ScalarLayer(const LayerShape& shape, const Sequence& x, const Parameters* params, const void* const* initial,
+              T* reserve, int direction)
+      : s_(shape), x_(x), p_(params[direction]), initial_(initial), reserve_(reserve), d_(direction) {}
+
+  static int64_t reserve_size(const LayerShape& s) { return s.directions * s.seq_len * s.batch * s.hidden * kSaved; }
+
+  void forward(const ForwardArgs& args) {
+    const int64_t H = s_.hidden;
+    std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), h(static_cast<size_t>(H));
+    for (int64_t step = 0; step < s_.seq_len; ++step) {
+      for (int64_t row = 0; row < s_.batch; ++row) {
+        multiply(p_.weight_ih, p_.bias_ih, 0, kGates, x_row(step, row), s_.input, x_gates.data());
+        for (int64_t u = 0; u < H; ++u) h[size_t(u)] = before(step, row, u, 0);
+        multiply(p_.weight_hh, p_.bias_hh, 0, Cell::kPhaseGates[0], h.data(), H, h_gates.data());
+        if constexpr (Cell::kPhases == 2) {
+          for (int64_t u = 0; u < H; ++u) {
+            Pack<V, Cell::kPhaseGates[0]> a;
+            Pack<V, Cell::kPhaseSplit[0]> x;
+            gather<0>(x_gates, h_gates, u, a, x);
+            auto reserve = saved_reserve(step, row, u);
+            h[size_t(u)] = Cell::template forward_operand<V>(a, x, unit_params(u), states_before(step, row, u), reserve).v;
+            save(step, row, u, reserve);
+          }
+          multiply(p_.weight_hh, p_.bias_hh, kFirstOfLast, Cell::kPhaseGates[kLast], h.data(), H, h_gates.data());
+        }
+        for (int64_t u = 0; u < H; ++u) {
+          Pack<V, Cell::kPhaseGates[kLast]> a;
+          Pack<V, Cell::kPhaseSplit[kLast]> x;
+          gather<kLast>(x_gates, h_gates, u, a, x);
+          auto reserve = saved_reserve(step, row, u);
+          Pack<V, kStates> next;
+          Cell::template forward<V>(a, x, unit_params(u), states_before(step, row, u), next, reserve);
+          save(step, row, u, reserve);
+          for (int k = 0; k < kStates; ++k) {
+            saved(step, row, u)[Cell::kReserve + k] = next[k].v;
+            if (step == s_.seq_len - 1) static_cast<T*>(args.final_states[k])[(d_ * s_.batch + row) * H + u] = next[k].v;
+          }
+          static_cast<T*>(args.y.data)[time_of(step) * args.y.stride_t + row * args.y.stride_b + d_ * H + u] = next[0].v;
+        }
+      }
+    }
+  }
+
+  void backward(const BackwardArgs& args) {
+    const int64_t H = s_.hidden;
+    const Parameters& d_params = args.d_params[d_];
+    clear(d_params.weight_ih, kGates * H * s_.input);
+    clear(d_params.weight_hh, kGates * H * H);
+    clear(d_params.bias_ih, kGates * H);
+    clear(d_params.bias_hh, kGates * H);
+    clear(d_params.unit_params, kUnitParams * H);
+    std::vector<T> d_state(size_t(kStates * s_.batch * H));  // [state, row, unit]
+    const auto at = [&](int k, int64_t row, int64_t u) -> T& { return d_state[size_t((k * s_.batch + row) * H + u)]; };
+    for (int k = 0; k < kStates; ++k) {
+      const T* d_final = static_cast<const T*>(args.d_final[k]);
+      for (int64_t i = 0; d_final && i < s_.batch * H; ++i) at(k, 0, i) = d_final[d_ * s_.batch * H + i];
+    }
+    for (int64_t step = s_.seq_len - 1; step >= 0; --step) {
+      for (int64_t row = 0; row < s_.batch; ++row) backward_row(args, step, row, at);
+    }
+    for (int k = 0; k < kStates; ++k) {
+      T* d_initial = static_cast<T*>(args.d_initial[k]);
+      for (int64_t i = 0; d_initial && i < s_.batch * H; ++i) d_initial[d_ * s_.batch * H + i] = at(k, 0, i);
+    }
+  }
+
+ private:
+  template <class At>
+  void backward_row(const BackwardArgs& args, int64_t step, int64_t row, const At& at) {
+    const int64_t H = s_.hidden, I = s_.input, t = time_of(step);
+    const Parameters& d_params = args.d_params[d_];
+    const T* d_y = static_cast<const T*>(args.d_y.data);
+    std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), d_h(static_cast<size_t>(H));
+    std::vector<T> h(static_cast<size_t>(H));
+    std::vector<Pack<V, Cell::kPhaseGates[0]>> d_first(static_cast<size_t>(H));
+    for (int64_t u = 0; u < H; ++u) {
+      Pack<V, kStates> next, d_next, d_prev{};
+      for (int k = 0; k < kStates; ++k) {
+        next[k] = V(saved(step, row, u)[Cell::kReserve + k]);
+        d_next[k] = V(at(k, row, u));
+      }
+      if (d_y) d_next[0] = d_next[0] + V(d_y[t * args.d_y.stride_t + row * args.d_y.stride_b + d_ * H + u]);
+      Pack<V, Cell::kPhaseGates[kLast]> d_a;
+      Pack<V, Cell::kPhaseSplit[kLast]> d_x;
+      Pack<V, kUnitParams> d_p;
+      const auto reserve = saved_reserve(step, row, u);
+      const auto prev = states_before(step, row, u);
+      if constexpr (Cell::kPhases == 2)
+        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_first[size_t(u)], d_x, d_p);
+      else
+        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_x, d_p);
+      scatter<kLast>(d_a, d_x, u, x_gates, h_gates);
+      for (int k = 0; k < kUnitParams; ++k) add(d_params.unit_params, k * H + u, d_p[k].v);
+      if (Cell::kHiddenCarry) d_h[size_t(u)] = d_prev[0].v;
+      for (int k = 1; k < kStates; ++k) at(k, row, u) = d_prev[k].v;
+      h[size_t(u)] = before(step, row, u, 0);
+    }
+    if constexpr (Cell::kPhases == 2) {
+      std::vector<T> operand(static_cast<size_t>(H)), d_operand(static_cast<size_t>(H));
+      for (int64_t u = 0; u < H; ++u)
+        operand[size_t(u)] = Cell::template operand<V>(saved_reserve(step, row, u), states_before(step, row, u)).v;
+      multiply_back(kFirstOfLast, Cell::kPhaseGates[kLast], operand, h_gates, d_operand, d_params);
+      for (int64_t u = 0; u < H; ++u) {
+        Pack<V, Cell::kPhaseSplit[0]> d_x;
+        Pack<V, kUnitParams> d_p;
+        Pack<V, kStates> d_prev{};
+        d_prev[0] = V(d_h[size_t(u)]);
+        Cell::template backward_operand<V>(saved_reserve(step, row, u), unit_params(u), states_before(step, row, u),
+                                           V(d_operand[size_t(u)]), d_prev, d_first[size_t(u)], d_x, d_p);
+        d_h[size_t(u)] = d_prev[0].v;
+        scatter<0>(d_first[size_t(u)], d_x, u, x_gates, h_gates);
+      }
+    }
+    multiply_back(0, Cell::kPhaseGates[0], h, h_gates, d_h, d_params);
+    for (int64_t u = 0; u < H; ++u) at(0, row, u) = d_h[size_t(u)];
+
+    const T* x = x_row(step, row);
+    const T* weight = static_cast<const T*>(p_.weight_ih);
+    for (int64_t i = 0; i < I; ++i) {
+      T sum = 0;
+      for (int64_t g = 0; g < kGates * H; ++g) {
+        sum += x_gates[size_t(g)] * weight[g * I + i];
+        add(d_params.weight_ih, g * I + i, x_gates[size_t(g)] * x[i]);
+      }
+      if (!args.d_x.data) continue;
+      T& d_x = static_cast<T*>(args.d_x.data)[t * args.d_x.stride_t + row * args.d_x.stride_b + i];
+      d_x = d_ ? d_x + sum : sum;
+    }
+    for (int64_t g = 0; g < kGates * H; ++g) {
+      add(d_params.bias_ih, g, x_gates[size_t(g)]);
+      add(d_params.bias_hh, g, h_gates[size_t(g)]);
+    }
+  }
+
+  /// Rows of gates [first, first + count) of W v + b.
+  void multiply(const void* weight, const void* bias, int first, int count, const T* v, int64_t size, T* out) const {
+    const T* w = static_cast<const T*>(weight);
+    const T* b = static_cast<const T*>(bias);
+    for (int64_t g = first * s_.hidden; g < (first + count) * s_.hidden; ++g) {
+      T sum = 0;
+      for (int64_t k = 0; k < size; ++k) sum += w[g * size + k] * v[k];
+      out[g] = b ? sum + b[g] : sum;
+    }
+  }
+
+  /// Of those gates' recurrent matmul: adds to the operand's gradient and to that of the weights.
+  void multiply_back(int first, int count, const std::vector<T>& operand, const std::vector<T>& d_gates,
+                     std::vector<T>& d_operand, const Parameters& d_params) const {
+    const int64_t H = s_.hidden;
+    for (int64_t u = 0; u < H; ++u) {
+      T sum = 0;
+      for (int64_t g = first * H; g < (first + count) * H; ++g) {
+        sum += d_gates[size_t(g)] * static_cast<const T*>(p_.weight_hh)[g * H + u];
+        add(d_params.weight_hh, g * H + u, d_gates[size_t(g)] * operand[size_t(u)]);
+      }
+      d_operand[size_t(u)] += sum;
+    }
+  }
+
+  /// A phase's gates of one unit: joint ones add up both matmuls, split ones keep them apart.
+  template <int kPhase, int N, int S>
+  void gather(const std::vector<T>& x_gates, const std::vector<T>& h_gates, int64_t u, Pack<V, N>& a, Pack<V, S>& x) const {
+    for (int k = 0; k < N; ++k) {
+      const size_t g = size_t(((kPhase ? Cell::kPhaseGates[0] : 0) + k) * s_.hidden + u);
+      a[k] = V(k < N - S ? x_gates[g] + h_gates[g] : h_gates[g]);
+      if (k >= N - S) x[k - (N - S)] = V(x_gates[g]);
+    }
+  }
+  template <int kPhase, int N, int S>
+  void scatter(const Pack<V, N>& d_a, const Pack<V, S>& d_x, int64_t u, std::vector<T>& x_gates, std::vector<T>& h_gates) const {
+    for (int k = 0; k < N; ++k) {
+      const size_t g = size_t(((kPhase ? Cell::kPhaseGates[0] : 0) + k) * s_.hidden + u);
+      h_gates[g] = d_a[k].v;
+      x_gates[g] = k < N - S ? d_a[k].v : d_x[k - (N - S)].v;
+    }
+  }
+
+  int64_t time_of(int64_t step) const { return d_ ? s_.seq_len - 1 - step : step; }
+  const T* x_row(int64_t step, int64_t row) const {
+    return static_cast<const T*>(x_.data) + time_of(step) * x_.stride_t + row * x_.stride_b;
+  }
+  T* saved(int64_t step, int64_t row, int64_t u) const {
+    return reserve_ + (((d_ * s_.seq_len + time_of(step)) * s_.batch + row) * s_.hidden + u) * kSaved;
+  }
+  Pack<V, Cell::kReserve> saved_reserve(int64_t step, int64_t row, int64_t u) const {
+    Pack<V, Cell::kReserve> reserve;
+    for (int k = 0; k < Cell::kReserve; ++k) reserve[k] = V(saved(step, row, u)[k]);
+    return reserve;
+  }
+  void save(int64_t step, int64_t row, int64_t u, const Pack<V, Cell::kReserve>& reserve) const {
+    for (int k = 0; k < Cell::kReserve; ++k) saved(step, row, u)[k] = reserve[k].v;
+  }
+  T before(int64_t step, int64_t row, int64_t u, int state) const {
+    if (step > 0) return saved(step - 1, row, u)[Cell::kReserve + state];
+    const T* initial = static_cast<const T*>(initial_[state]);
+    return initial ? initial[(d_ * s_.batch + row) * s_.hidden + u] : T(0);
+  }
+  Pack<V, kStates> states_before(int64_t step, int64_t row, int64_t u) const {
+    Pack<V, kStates> states;
+    for (int k = 0; k < kStates; ++k) states[k] = V(before(step, row, u, k));
+    return states;
+  }
+  Pack<V, kUnitParams> unit_params(int64_t u) const {
+    Pack<V, kUnitParams> params;
+    for (int k = 0; k < kUnitParams; ++k) params[k] = V(static_cast<const T*>(p_.unit_params)[k * s_.hidden + u]);
+    return params;
+  }
+
+  static void clear(void* data, int64_t count) {
+    for (int64_t i = 0; data && i < count; ++i) static_cast<T*>(data)[i] = T(0);
+  }
+  static void add(void* data, int64_t i, T value) {
+    if (data) static_cast<T*>(data)[i] += value;
+  }
+
+  const LayerShape s_;
+  const Sequence x_;
+  const Parameters p_;
+  const void* const* initial_;
+  T* reserve_;
+  const int64_t d_;
+};
+
+template <class Cell, class T>
+void forward(const ForwardArgs& args) {
+  for (int d = 0; d < args.shape.directions; ++d)
+    ScalarLayer<Cell, T>(args.shape, args.x, args.params, args.initial, static_cast<T*>(args.reserve), d).forward(args);
+}
+
+template <class Cell, class T>
+void backward(const BackwardArgs& args) {
+  T* reserve = static_cast<T*>(const_cast<void*>(args.reserve));  // only read
+  for (int d = 0; d < args.shape.directions; ++d)
+    ScalarLayer<Cell, T>(args.shape, args.x, args.params, args.initial, reserve, d).backward(args);
+}
+
+struct ScalarCell {
+  void (*forward[2])(const ForwardArgs&);
+  void (*backward[2])(const BackwardArgs&);
+  int64_t (*reserve_size)(const LayerShape&);
+};
+
+#define FASTRNN_SCALAR_CELL(Cell)                                            \
+  {{forward<Cell, float>, forward<Cell, double>},                            \
+   {backward<Cell, float>, backward<Cell, double>},                          \
+   ScalarLayer<Cell, float>::reserve_size},
+constexpr ScalarCell kCells[] = {FASTRNN_FOR_EACH_CELL(FASTRNN_SCALAR_CELL)};
+#undef FASTRNN_SCALAR_CELL
+
+}  // namespace
+
+void scalar_forward(int cell, int itemsize, const ForwardArgs& args) { kCells[cell].forward[itemsize == 8](args); }
+
+void scalar_backward(int cell, int itemsize, const BackwardArgs& args) { kCells[cell].backward[itemsize == 8](args); }
+
+int64_t scalar_reserve_bytes(int cell, int itemsize, const LayerShape& shape) {
+  return kCells[cell].reserve_size(shape) * itemsize;
+}
+
+}  // namespace fastrnn
