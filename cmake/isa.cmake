@@ -1,5 +1,6 @@
 # Instruction sets. fastrnn_add_isa(target name flags...) builds csrc/cpu/kernels.cpp once more for each number type,
-# with those flags; its files see nothing of each other's, so no linker can mix their code.
+# with those flags; its files see nothing of each other's, so no linker can mix their code. After every build
+# check_isa_symbols.cmake makes sure of that.
 
 set(FASTRNN_ALL_ISAS avx512 avx2 neon generic)
 
@@ -19,6 +20,11 @@ function(fastrnn_add_isa target name)
       target_compile_options(${part} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
     endif()
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
+    if(CMAKE_NM AND NOT APPLE) # needs the ELF object format
+      add_custom_command(TARGET ${target} POST_BUILD VERBATIM
+                         COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} -DISA=${name} -DOBJECT=$<TARGET_OBJECTS:${part}> -P
+                                 ${PROJECT_SOURCE_DIR}/cmake/check_isa_symbols.cmake)
+    endif()
   endforeach()
   set(FASTRNN_BUILT_ISAS ${FASTRNN_BUILT_ISAS} ${name} PARENT_SCOPE)
 endfunction()

@@ -115,3 +115,38 @@ class testing:
     @staticmethod
     def tile_rate(itemsize: int, isa: int, hidden: int, gates: int, seconds: float) -> float:
         """FLOP/s of the recurrent register tile alone on one thread, weights cache-resident."""
+
+    # The cells in plain loops without SIMD; arguments as in forward and backward, always with a
+    # reserve, whose layout is its own.
+    @staticmethod
+    def scalar_reserve_size(cell: int, itemsize: int, sizes: tuple[int, ...], /) -> int: ...
+    @staticmethod
+    def scalar_forward(
+        cell: int,
+        itemsize: int,
+        sizes: tuple[int, int, int, int, int],
+        x: tuple[int, int, int],
+        weights: tuple[tuple[int, int, int, int, int], ...],
+        initial: tuple[int, ...],
+        y: tuple[int, int, int],
+        final: tuple[int, ...],
+        reserve: int,
+        /,
+    ) -> None: ...
+    @staticmethod
+    def scalar_backward(
+        cell: int,
+        itemsize: int,
+        sizes: tuple[int, int, int, int, int],
+        x: tuple[int, int, int],
+        weights: tuple[tuple[int, int, int, int, int], ...],
+        initial: tuple[int, ...],
+        y: tuple[int, int, int],
+        reserve: int,
+        grad_y: tuple[int, int, int],
+        grad_final: tuple[int, ...],
+        grad_x: tuple[int, int, int],
+        grad_weights: tuple[tuple[int, int, int, int, int], ...],
+        grad_initial: tuple[int, ...],
+        /,
+    ) -> None: ...

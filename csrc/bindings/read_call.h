@@ -35,7 +35,8 @@ inline LayerShape read_shape(int cell, int itemsize, const py::tuple& sizes) {
   need(cell >= 0 && cell < num_cells(), "cell: no such number");
   need(itemsize == 4 || itemsize == 8, "itemsize must be 4 or 8");
   need_size(sizes, 5, "sizes must hold seq_len, batch, input, hidden, directions");
-  const LayerShape s{integer(sizes, 0), integer(sizes, 1), integer(sizes, 2), integer(sizes, 3), int(integer(sizes, 4))};
+  const LayerShape s{integer(sizes, 0), integer(sizes, 1), integer(sizes, 2), integer(sizes, 3),
+                     int(integer(sizes, 4))};
   need(s.seq_len > 0 && s.batch >= 0 && s.input > 0 && s.hidden > 0, "sizes must be positive");
   need(s.directions == 1 || s.directions == 2, "directions must be 1 or 2");
   return s;

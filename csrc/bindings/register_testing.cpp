@@ -60,10 +60,13 @@ struct Peak {
 double fma_peak(int itemsize, int isa, int threads, double seconds) {
   Peak peak{&kernels_of(isa, itemsize), seconds, std::vector<double>(size_t(std::max(1, threads)))};
   const py::gil_scoped_release release;
-  const bool ran = run_parallel(int(peak.rates.size()), [](void* context, int thread) {
-    Peak& p = *static_cast<Peak*>(context);
-    p.rates[size_t(thread)] = best_rate(p.seconds, [&] { return p.kernels->fma_burst(200000); });
-  }, &peak);
+  const bool ran = run_parallel(
+      int(peak.rates.size()),
+      [](void* context, int thread) {
+        Peak& p = *static_cast<Peak*>(context);
+        p.rates[size_t(thread)] = best_rate(p.seconds, [&] { return p.kernels->fma_burst(200000); });
+      },
+      &peak);
   double sum = 0;
   for (const double rate : peak.rates) sum += rate;
   return ran ? sum : 0;
@@ -96,12 +99,13 @@ void register_testing(py::module_& m) {
     scalar_forward(cell, itemsize, read_forward(cell, itemsize, sizes, x, weights, initial, y, final_states, reserve));
   });
   t.def("scalar_backward", [](int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
-                              const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
-                              uintptr_t reserve, const py::tuple& grad_y, const py::tuple& grad_final,
-                              const py::tuple& grad_x, const py::tuple& grad_weights, const py::tuple& grad_initial) {
+                              const py::tuple& weights, const py::tuple& initial, const py::tuple& y, uintptr_t reserve,
+                              const py::tuple& grad_y, const py::tuple& grad_final, const py::tuple& grad_x,
+                              const py::tuple& grad_weights, const py::tuple& grad_initial) {
     need(reserve != 0, "reserve is needed");
-    scalar_backward(cell, itemsize, read_backward(cell, itemsize, sizes, x, weights, initial, y, reserve, grad_y,
-                                                  grad_final, grad_x, grad_weights, grad_initial));
+    scalar_backward(cell, itemsize,
+                    read_backward(cell, itemsize, sizes, x, weights, initial, y, reserve, grad_y, grad_final, grad_x,
+                                  grad_weights, grad_initial));
   });
 }
 

@@ -5,8 +5,8 @@
 // Largest error, over all finite arguments (tests/math measures it):
 //   sigmoid  2.5 ulp (float), 2.5 ulp (double); results below the smallest normal number become 0
 //   tanh     2.5 ulp (float), 2.5 ulp (double); also for tiny arguments, and at most 1.3 ulp beyond 0.55
-// NaN gives NaN, infinities give exactly 0, 1 and -1 (where denormals are flushed, as in the kernels). Without fused multiply-add add 1 ulp.
-// Constants: derive_coefficients.py.
+// NaN gives NaN, infinities give exactly 0, 1 and -1 (where denormals are flushed, as in the kernels). Without fused
+// multiply-add add 1 ulp. Constants: derive_coefficients.py.
 
 #include "core/host_device.h"
 
@@ -20,7 +20,7 @@ struct ExpConstants<float> {
   static constexpr float kLog2E = 1.44269504f, kLn2High = 0.69317626953125f, kLn2Low = -2.90889713e-5f;
   static constexpr float kShifter = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
   static constexpr float kLowest = -60.0f, kHighest = 88.37f;  // 2^n and its products stay normal; 1 + exp(-60) is 1
-  static constexpr float kTanhLimit = 10.0f;      // tanh has become 1
+  static constexpr float kTanhLimit = 10.0f;                   // tanh has become 1
   static constexpr int kDegree = 4;
   static constexpr float kQ[kDegree + 1] = {1.39261761e-3f, 8.36317307e-3f, 4.16665547e-2f, 0.16666577f, 0.5f};
 };
@@ -32,10 +32,17 @@ struct ExpConstants<double> {
   static constexpr double kShifter = 6755399441055744.0;  // 1.5 * 2^52
   static constexpr double kLowest = -400.0, kHighest = 709.43, kTanhLimit = 20.0;
   static constexpr int kDegree = 10;
-  static constexpr double kQ[kDegree + 1] = {
-      2.09146793765839351e-9, 2.51052063739570111e-8, 2.75572736613486362e-7, 2.75572554257464343e-6,
-      2.48015873255333638e-5, 1.98412698748004920e-4, 1.38888888888837524e-3, 8.33333333332614088e-3,
-      4.16666666666666698e-2, 0.166666666666666710,   0.5};
+  static constexpr double kQ[kDegree + 1] = {2.09146793765839351e-9,
+                                             2.51052063739570111e-8,
+                                             2.75572736613486362e-7,
+                                             2.75572554257464343e-6,
+                                             2.48015873255333638e-5,
+                                             1.98412698748004920e-4,
+                                             1.38888888888837524e-3,
+                                             8.33333333332614088e-3,
+                                             4.16666666666666698e-2,
+                                             0.166666666666666710,
+                                             0.5};
 };
 
 /// The polynomial with the coefficients of C from k on, continued from q. Unrolled by recursion, because CUDA takes

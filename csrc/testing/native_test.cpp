@@ -201,7 +201,8 @@ void compare_with_scalar(const Case& test, const std::vector<Result>& exact, con
   for (size_t isa = 0; isa < built_isas().size(); ++isa) {
     if (!built_isas()[isa].supported) continue;
     const std::vector<Result> ours = run_engine<T>(test, int(isa), 1);
-    const std::string name = std::string(built_isas()[isa].name) + (sizeof(T) == 4 ? " float " : " double ") + test.name();
+    const std::string name =
+        std::string(built_isas()[isa].name) + (sizeof(T) == 4 ? " float " : " double ") + test.name();
     for (size_t k = 0; k < ours.size(); ++k) {
       double scale = 0;
       for (const double value : exact[k].values) scale = std::max(scale, fabs(value));
@@ -226,8 +227,8 @@ void compare_with_scalar(const Case& test, const std::vector<Result>& exact, con
 void test_cells() {
   // seq_len, batch, input, hidden, directions: sizes around those of registers and tiles; weights are packed from 8 to
   // 40 rows (seq_len * batch) on, and threads used only in the last ones, which split units and rows.
-  const LayerShape shapes[] = {{1, 1, 1, 1, 1},   {3, 2, 5, 7, 2},    {2, 3, 17, 33, 1}, {1, 7, 16, 64, 1},
-                               {2, 3, 32, 48, 2}, {7, 3, 5, 7, 1},    {5, 9, 16, 32, 2}, {3, 7, 65, 19, 1},
+  const LayerShape shapes[] = {{1, 1, 1, 1, 1},   {3, 2, 5, 7, 2},    {2, 3, 17, 33, 1},  {1, 7, 16, 64, 1},
+                               {2, 3, 32, 48, 2}, {7, 3, 5, 7, 1},    {5, 9, 16, 32, 2},  {3, 7, 65, 19, 1},
                                {4, 11, 3, 47, 1}, {12, 1, 24, 31, 2}, {20, 6, 40, 66, 2}, {20, 17, 33, 65, 1}};
   for (int cell = 0; cell < num_cells(); ++cell) {
     int number = cell;
@@ -252,7 +253,8 @@ template <class T>
 void test_activation(const Activation& activation, const Isa& isa, const Kernels& kernels, double limit) {
   constexpr int kCount = 20001;
   std::vector<T> in, out(2 * kCount);
-  for (int i = 0; i < kCount; ++i) in.push_back(T(activation.low + (activation.high - activation.low) * i / (kCount - 1)));
+  for (int i = 0; i < kCount; ++i)
+    in.push_back(T(activation.low + (activation.high - activation.low) * i / (kCount - 1)));
   for (int i = 0; i < kCount; ++i) {  // every magnitude
     const double size = std::max(-activation.low, activation.high) * pow(2.0, -double(i) / kCount * 100);
     in.push_back(T(i % 2 && -size >= activation.low ? -size : std::min(size, activation.high)));

@@ -39,7 +39,8 @@ class ScalarLayer {
             Pack<V, Cell::kPhaseSplit[0]> x;
             gather<0>(x_gates, h_gates, u, a, x);
             auto reserve = saved_reserve(step, row, u);
-            h[size_t(u)] = Cell::template forward_operand<V>(a, x, unit_params(u), states_before(step, row, u), reserve).v;
+            h[size_t(u)] =
+                Cell::template forward_operand<V>(a, x, unit_params(u), states_before(step, row, u), reserve).v;
             save(step, row, u, reserve);
           }
           multiply(p_.weight_hh, p_.bias_hh, kFirstOfLast, Cell::kPhaseGates[kLast], h.data(), H, h_gates.data());
@@ -54,9 +55,11 @@ class ScalarLayer {
           save(step, row, u, reserve);
           for (int k = 0; k < kStates; ++k) {
             saved(step, row, u)[Cell::kReserve + k] = next[k].v;
-            if (step == s_.seq_len - 1) static_cast<T*>(args.final_states[k])[(d_ * s_.batch + row) * H + u] = next[k].v;
+            if (step == s_.seq_len - 1)
+              static_cast<T*>(args.final_states[k])[(d_ * s_.batch + row) * H + u] = next[k].v;
           }
-          static_cast<T*>(args.y.data)[time_of(step) * args.y.stride_t + row * args.y.stride_b + d_ * H + u] = next[0].v;
+          static_cast<T*>(args.y.data)[time_of(step) * args.y.stride_t + row * args.y.stride_b + d_ * H + u] =
+              next[0].v;
         }
       }
     }
@@ -107,7 +110,8 @@ class ScalarLayer {
       const auto reserve = saved_reserve(step, row, u);
       const auto prev = states_before(step, row, u);
       if constexpr (Cell::kPhases == 2)
-        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_first[size_t(u)], d_x, d_p);
+        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_first[size_t(u)], d_x,
+                                   d_p);
       else
         Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_x, d_p);
       scatter<kLast>(d_a, d_x, u, x_gates, h_gates);
@@ -180,7 +184,8 @@ class ScalarLayer {
 
   /// A phase's gates of one unit: joint ones add up both matmuls, split ones keep them apart.
   template <int kPhase, int N, int S>
-  void gather(const std::vector<T>& x_gates, const std::vector<T>& h_gates, int64_t u, Pack<V, N>& a, Pack<V, S>& x) const {
+  void gather(const std::vector<T>& x_gates, const std::vector<T>& h_gates, int64_t u, Pack<V, N>& a,
+              Pack<V, S>& x) const {
     for (int k = 0; k < N; ++k) {
       const size_t g = size_t(((kPhase ? Cell::kPhaseGates[0] : 0) + k) * s_.hidden + u);
       a[k] = V(k < N - S ? x_gates[g] + h_gates[g] : h_gates[g]);
@@ -188,7 +193,8 @@ class ScalarLayer {
     }
   }
   template <int kPhase, int N, int S>
-  void scatter(const Pack<V, N>& d_a, const Pack<V, S>& d_x, int64_t u, std::vector<T>& x_gates, std::vector<T>& h_gates) const {
+  void scatter(const Pack<V, N>& d_a, const Pack<V, S>& d_x, int64_t u, std::vector<T>& x_gates,
+               std::vector<T>& h_gates) const {
     for (int k = 0; k < N; ++k) {
       const size_t g = size_t(((kPhase ? Cell::kPhaseGates[0] : 0) + k) * s_.hidden + u);
       h_gates[g] = d_a[k].v;
@@ -261,9 +267,9 @@ struct ScalarCell {
   int64_t (*reserve_size)(const LayerShape&);
 };
 
-#define FASTRNN_SCALAR_CELL(Cell)                                            \
-  {{forward<Cell, float>, forward<Cell, double>},                            \
-   {backward<Cell, float>, backward<Cell, double>},                          \
+#define FASTRNN_SCALAR_CELL(Cell)                   \
+  {{forward<Cell, float>, forward<Cell, double>},   \
+   {backward<Cell, float>, backward<Cell, double>}, \
    ScalarLayer<Cell, float>::reserve_size},
 constexpr ScalarCell kCells[] = {FASTRNN_FOR_EACH_CELL(FASTRNN_SCALAR_CELL)};
 #undef FASTRNN_SCALAR_CELL
