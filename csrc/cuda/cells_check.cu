@@ -36,7 +36,8 @@ __global__ void forward(Arrays m) {
   auto reserve = load<Cell::kReserve>(m.reserve + u, n);
   Pack<V, Cell::kStates> next;
   Cell::template forward<V>(load<Cell::kPhaseGates[kLast]>(m.a + u, n), load<Cell::kPhaseSplit[kLast]>(m.x + u, n),
-                            load<Cell::kUnitParams>(m.params + u, n), load<Cell::kStates>(m.prev + u, n), next, reserve);
+                            load<Cell::kUnitParams>(m.params + u, n), load<Cell::kStates>(m.prev + u, n), next,
+                            reserve);
   store(next, m.next + u, n);
   store(reserve, m.reserve + u, n);
 }
@@ -67,7 +68,7 @@ __global__ void backward(Arrays m) {
   store(d_params, m.d_params + u, n);
 }
 
-#define FASTRNN_INSTANTIATE(Cell)            \
+#define FASTRNN_INSTANTIATE(Cell)                 \
   template __global__ void forward<Cell>(Arrays); \
   template __global__ void backward<Cell>(Arrays);
 FASTRNN_FOR_EACH_CELL(FASTRNN_INSTANTIATE)
@@ -98,8 +99,8 @@ __global__ void backward_operand(Arrays m) {
   Pack<V, Cell::kUnitParams> d_params;
   const V d_operand(m.operand[u]);
   m.operand[u] = Cell::template operand<V>(reserve, prev).v;
-  Cell::template backward_operand<V>(reserve, load<Cell::kUnitParams>(m.params + u, n), prev, d_operand, d_prev, d_first,
-                                     d_x, d_params);
+  Cell::template backward_operand<V>(reserve, load<Cell::kUnitParams>(m.params + u, n), prev, d_operand, d_prev,
+                                     d_first, d_x, d_params);
   store(d_prev, m.d_prev + u, n);
   store(d_first, m.d_first + u, n);
 }
