@@ -27,8 +27,9 @@ foreach(line IN LISTS listing)
   if(name MATCHES "^fastrnn::${ISA}::kernels_f(32|64)$")
     set(table_found TRUE)
   endif()
-  # Lower-case classes are local, but for u (unique) and i (chosen at load time).
-  if(class MATCHES "^[a-hj-tv-z?]$" OR name MATCHES "fastrnn::${ISA}::" OR name MATCHES "^DW\\.ref\\.")
+  # Lower-case classes are local, but for u (unique) and i (chosen at load time). The compiler's own helpers: pointers
+  # to the exception handler and, in sanitized builds, marks of variables.
+  if(class MATCHES "^[a-hj-tv-z?]$" OR name MATCHES "fastrnn::${ISA}::" OR name MATCHES "^(DW\\.ref|__odr_asan)\\.")
     continue()
   endif()
   if(type STREQUAL "FUNC" OR type STREQUAL "IFUNC" OR NOT section MATCHES "^\\.(rodata|data\\.rel\\.ro)")
