@@ -3,6 +3,7 @@
 // everything lies in scratch memory and in the reserve. Made outside the per-instruction-set code.
 
 #include "cells/traits.h"
+#include "core/host_device.h"
 #include "core/layer.h"
 
 namespace fastrnn {
@@ -12,8 +13,8 @@ namespace fastrnn {
 /// after every step.
 struct ThreadSplit {
   int directions = 1, rows = 1, units = 1;
-  int total() const { return directions * rows * units; }
-  int group() const { return rows * units; }  // threads that work on one direction together
+  FASTRNN_HD int total() const { return directions * rows * units; }
+  FASTRNN_HD int group() const { return rows * units; }  // threads that work on one direction together
 };
 
 /// Layouts that forward and backward agree on; W = lanes of a register, a block = W units.
