@@ -234,12 +234,4 @@ def step_plan(
         return f"input has {x_shape[-1]} features instead of {input_size}"
     if 0 in x_shape:
         return "input is empty"
-    plan = layer_plan(isa, cell, dtype, x_shape, STEP, STEP, hidden_size, 1)
-    # One step of one row is a matrix-vector product, bound by reading the weights: from about
-    # these sizes (measured) torch's is faster, and with one gate for more rows, too.
-    numbers = hidden_size * (input_size + hidden_size)
-    if numbers > 50_000 and plan.sizes[1] == 1:
-        return "torch is faster for one row of this size"
-    if numbers > 400_000 and CELL_INFO[cell]["num_gates"] == 1:
-        return "torch is faster for a matrix of this size"
-    return plan
+    return layer_plan(isa, cell, dtype, x_shape, STEP, STEP, hidden_size, 1)

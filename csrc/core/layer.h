@@ -45,9 +45,9 @@ struct BackwardArgs {
   Parameters params[kMaxDirections];
   const void* initial[kMaxStates];
   const void* reserve;
-  Sequence d_y;                        // data may be null: zeros
-  const void* d_final[kMaxStates];     // may be null: zeros
-  Sequence d_x;                        // data may be null: not wanted
+  Sequence d_y;                     // data may be null: zeros
+  const void* d_final[kMaxStates];  // may be null: zeros
+  Sequence d_x;                     // data may be null: not wanted
   Parameters d_params[kMaxDirections];
   void* d_initial[kMaxStates];
 };

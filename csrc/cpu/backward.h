@@ -27,7 +27,8 @@ class BackwardPass {
     barrier_ = barriers + group;
     panel_ = scratch + plan.panels + thread * plan.panel_size;
     rows_ = plan.split.rows > 1 ? share(args.shape.batch, member_, plan.split.rows) : Range{0, args.shape.batch};
-    blocks_ = plan.split.units > 1 ? share(plan.layout.blocks, member_, plan.split.units) : Range{0, plan.layout.blocks};
+    blocks_ =
+        plan.split.units > 1 ? share(plan.layout.blocks, member_, plan.split.units) : Range{0, plan.layout.blocks};
     for (int d = group; d < args.shape.directions; d += plan.split.directions) {
       if (d > group) barrier_->wait();  // the scratch memory of the direction before is free from here on
       run_direction(d);
@@ -187,8 +188,8 @@ class BackwardPass {
     else
       multiply_rows_unpacked<T>(
           gates, plan_.d_h_row[kPhase], rows,
-          static_cast<const T*>(args_.params[direction_].weight_hh) + kFirst * hidden * hidden + block * W, hidden, kGates,
-          hidden, count, sums);
+          static_cast<const T*>(args_.params[direction_].weight_hh) + kFirst * hidden * hidden + block * W, hidden,
+          kGates, hidden, count, sums);
   }
 
   /// Completes d_h: the output's gradient and what the later step passes on without a matmul. Added after the matmul:
@@ -221,7 +222,8 @@ class BackwardPass {
 
   FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev, int64_t stride) const {
     const int64_t unit = block * W;
-    const T* reserve = reserve_ + ((time_of(step_) * args_.shape.batch + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
+    const T* reserve =
+        reserve_ + ((time_of(step_) * args_.shape.batch + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
 #pragma GCC unroll 8
     for (int i = 0; i < Cell::kReserve; ++i) out.reserve[i] = V::load(reserve + i * W);
 #pragma GCC unroll 8
@@ -270,9 +272,9 @@ class BackwardPass {
         } else {
           Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_x, d_p);
         }
-        store_gates<kGates>(d_a, units,
-                            base_ + plan_.d_h_gates[set_][kLastPhase] + chunk * plan_.d_h_row[kLastPhase] +
-                                (block + u) * kGates * W);
+        store_gates<kGates>(
+            d_a, units,
+            base_ + plan_.d_h_gates[set_][kLastPhase] + chunk * plan_.d_h_row[kLastPhase] + (block + u) * kGates * W);
         if constexpr (Cell::kPhases == 2 || kSplit > 0) {
 #pragma GCC unroll 8
           for (int g = 0; g < kSplit; ++g) d_a[kGates - kSplit + g] = d_x[g];
@@ -328,8 +330,14 @@ class BackwardPass {
     const LayerShape& s = args_.shape;
     const Parameters& d = args_.d_params[direction_];
     const T* d_x_gates = base_ + plan_.d_x_gates[set_];
-    WeightGradients<T> sums{member_, members_, 0, panel_, s.hidden, plan_.layout.blocks,
-                            (chunk_stop_ - chunk_start_) * s.batch, chunk_stop_ == s.seq_len};
+    WeightGradients<T> sums{member_,
+                            members_,
+                            0,
+                            panel_,
+                            s.hidden,
+                            plan_.layout.blocks,
+                            (chunk_stop_ - chunk_start_) * s.batch,
+                            chunk_stop_ == s.seq_len};
     sums.matrix({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input,
                 [this](int64_t chunk) {
                   const int64_t t = chunk / args_.shape.batch + first_time(), b = chunk % args_.shape.batch;
@@ -398,7 +406,8 @@ class BackwardPass {
     const LayerShape& s = args_.shape;
     const Range mine = share(s.seq_len * s.batch, thread, plan_.split.total());
     for (int64_t row = mine.begin; row < mine.end; ++row) {
-      T* out = static_cast<T*>(args_.d_x.data) + row / s.batch * args_.d_x.stride_t + row % s.batch * args_.d_x.stride_b;
+      T* out =
+          static_cast<T*>(args_.d_x.data) + row / s.batch * args_.d_x.stride_t + row % s.batch * args_.d_x.stride_b;
       const T* second = scratch_ + plan_.d_x_second + row * s.input;
       for (int64_t i = 0; i < s.input; ++i) out[i] += second[i];
     }
@@ -420,7 +429,8 @@ class BackwardPass {
             V sum = V::load(sums + (r * count + u) * W);
             if (Cell::kHiddenCarry) sum = V::load(base_ + plan_.carry + place) + sum;
             if (d_hidden) sum.store_partial(d_hidden + out, units);
-            if (Cell::kStates > 1 && d_state) V::load(base_ + plan_.d_state + place).store_partial(d_state + out, units);
+            if (Cell::kStates > 1 && d_state)
+              V::load(base_ + plan_.d_state + place).store_partial(d_state + out, units);
           }
         }
       });

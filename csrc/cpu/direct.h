@@ -101,8 +101,8 @@ __attribute__((noinline)) void multiply_unpacked(const T* a, int64_t a_stride, c
   bool first = true;
   for (int64_t unit = 0; unit < hidden; unit += W) {
     for (int gate = 0; gate < gates; ++gate) {
-      accumulate_tile<MR, NV, T>(acc, [&](int r, int64_t k) { return rows[r][k]; },
-                                 weight + (gate * hidden + unit) * stride, stride, 0, W);
+      accumulate_tile<MR, NV, T>(
+          acc, [&](int r, int64_t k) { return rows[r][k]; }, weight + (gate * hidden + unit) * stride, stride, 0, W);
 #pragma GCC unroll 8
       for (int r = 0; r < MR; ++r) rows[r] += W;
     }

@@ -23,7 +23,8 @@ class ForwardPass {
     member_ = thread % plan.split.group();
     barrier_ = barriers + group;
     rows_ = plan.split.rows > 1 ? share(args.shape.batch, member_, plan.split.rows) : Range{0, args.shape.batch};
-    blocks_ = plan.split.units > 1 ? share(plan.layout.blocks, member_, plan.split.units) : Range{0, plan.layout.blocks};
+    blocks_ =
+        plan.split.units > 1 ? share(plan.layout.blocks, member_, plan.split.units) : Range{0, plan.layout.blocks};
     for (int d = group; d < args.shape.directions; d += plan.split.directions) {
       if (d > group) barrier_->wait();  // the scratch memory of the direction before is free from here on
       run_direction(d);
@@ -105,8 +106,8 @@ class ForwardPass {
     for (int64_t row = rows_.begin; row < rows_.end; ++row) {
       for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
         const int units = clip_lanes(s.hidden - block * W, W);
-        const V value = initial ? V::load_partial(initial + (direction_ * s.batch + row) * s.hidden + block * W, units)
-                                : V(T(0));
+        const V value =
+            initial ? V::load_partial(initial + (direction_ * s.batch + row) * s.hidden + block * W, units) : V(T(0));
         value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
       }
     }

@@ -9,7 +9,10 @@ namespace FASTRNN_ISA {
 /// Rows of a tile that is NV registers wide. Accumulators, one row of weights and one broadcast value must
 /// stay in registers; more than 8 rows cost more streams than they save loads (12x32 lost 10 % at K = 1024).
 template <int NV>
-constexpr int kTileRows = kRegisters >= 32 ? (NV >= 4 ? 6 : 8) : (NV >= 4 ? 3 : NV == 3 ? 4 : 6);
+constexpr int kTileRows = kRegisters >= 32 ? (NV >= 4 ? 6 : 8)
+                                           : (NV >= 4   ? 3
+                                              : NV == 3 ? 4
+                                                        : 6);
 
 /// acc[r][v] += sum over k in [begin, end) of value(r, k) * b[(k - begin) * b_stride + v * lanes], in the order of k
 /// whatever the tile's size, so the split into tiles and threads never changes a bit.

@@ -40,10 +40,9 @@ struct AddIf<true> {
 
 std::vector<Isa> find_built() {
   std::vector<Isa> isas;
-#define FASTRNN_ADD(name, supported)                                                               \
-  AddIf<FASTRNN_BUILT_##name>::add([&](auto) {                                                     \
-    isas.push_back({#name, static_cast<bool>(supported), &name::kernels_f32, &name::kernels_f64}); \
-  });
+#define FASTRNN_ADD(name, supported) \
+  AddIf<FASTRNN_BUILT_##name>::add(  \
+      [&](auto) { isas.push_back({#name, static_cast<bool>(supported), &name::kernels_f32, &name::kernels_f64}); });
   FASTRNN_FOR_EACH_ISA(FASTRNN_ADD)
 #undef FASTRNN_ADD
   return isas;
@@ -58,7 +57,8 @@ int find_supported(const std::string& name, const char* where) {
     choices += (choices.empty() ? "" : ", ") + std::string(isas[i].name);
   }
   throw std::invalid_argument(std::string(where) + ": instruction set '" + name +
-                              "' is unknown, not in this build or not supported by this processor; choose from " + choices);
+                              "' is unknown, not in this build or not supported by this processor; choose from " +
+                              choices);
 }
 
 std::atomic<int> selected{-1};

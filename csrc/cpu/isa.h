@@ -9,11 +9,11 @@
 namespace fastrnn {
 
 /// One line for each that the build may contain, best first: X(name, supported). cmake/isa.cmake has the flags.
-#define FASTRNN_FOR_EACH_ISA(X)                                                                            \
-  X(avx512, FASTRNN_CPU_HAS("avx512f") && FASTRNN_CPU_HAS("avx512bw") && FASTRNN_CPU_HAS("avx512dq") &&     \
-                FASTRNN_CPU_HAS("avx512vl") && FASTRNN_CPU_HAS("avx2") && FASTRNN_CPU_HAS("fma"))           \
-  X(avx2, FASTRNN_CPU_HAS("avx2") && FASTRNN_CPU_HAS("fma"))                                               \
-  X(neon, true)                                                                                            \
+#define FASTRNN_FOR_EACH_ISA(X)                                                                         \
+  X(avx512, FASTRNN_CPU_HAS("avx512f") && FASTRNN_CPU_HAS("avx512bw") && FASTRNN_CPU_HAS("avx512dq") && \
+                FASTRNN_CPU_HAS("avx512vl") && FASTRNN_CPU_HAS("avx2") && FASTRNN_CPU_HAS("fma"))       \
+  X(avx2, FASTRNN_CPU_HAS("avx2") && FASTRNN_CPU_HAS("fma"))                                            \
+  X(neon, true)                                                                                         \
   X(generic, true)
 
 struct Isa {

@@ -122,9 +122,13 @@ double tile_burst(int64_t depth, int gates, int64_t rounds) {
 }  // namespace
 
 extern const Kernels FASTRNN_TABLE;
-const Kernels FASTRNN_TABLE = {
-    W,    {FASTRNN_FOR_EACH_CELL(FASTRNN_FORWARD)}, {FASTRNN_FOR_EACH_CELL(FASTRNN_BACKWARD)}, activation, gemm, fma_burst,
-    tile_burst};
+const Kernels FASTRNN_TABLE = {W,
+                               {FASTRNN_FOR_EACH_CELL(FASTRNN_FORWARD)},
+                               {FASTRNN_FOR_EACH_CELL(FASTRNN_BACKWARD)},
+                               activation,
+                               gemm,
+                               fma_burst,
+                               tile_burst};
 
 }  // namespace FASTRNN_ISA
 }  // namespace fastrnn

@@ -20,7 +20,7 @@ struct Kernels {
   Backward backward[kNumCells];
 
   // For tests and the benchmark.
-  bool (*activation)(const char* name, const void* in, void* out, int64_t count);  // false: no such function
+  bool (*activation)(const char* name, const void* in, void* out, int64_t count);        // false: no such function
   void (*gemm)(const void* a, const void* b, void* c, int64_t m, int64_t n, int64_t k);  // c [m,n] = a [m,k] b [n,k]^T
   double (*fma_burst)(int64_t rounds);  // runs nothing but multiply-adds; returns how many operations (2 a lane)
   double (*tile_burst)(int64_t depth, int gates, int64_t rounds);  // likewise, the register tile from cache

@@ -28,7 +28,9 @@ void pause() {
 std::atomic<bool> in_forked_child{false};
 
 struct ForkGuard {
-  ForkGuard() noexcept { pthread_atfork(nullptr, nullptr, [] { in_forked_child = true; }); }
+  ForkGuard() noexcept {
+    pthread_atfork(nullptr, nullptr, [] { in_forked_child = true; });
+  }
 } fork_guard;
 
 }  // namespace

@@ -15,8 +15,12 @@ constexpr int kRegisters = 32;
 namespace fastrnn {
 namespace FASTRNN_ISA {
 
-FASTRNN_INLINE F32 native_fma(F32 a, F32 b, F32 c) { return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
-FASTRNN_INLINE F64 native_fma(F64 a, F64 b, F64 c) { return (F64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+FASTRNN_INLINE F32 native_fma(F32 a, F32 b, F32 c) {
+  return (F32)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
+FASTRNN_INLINE F64 native_fma(F64 a, F64 b, F64 c) {
+  return (F64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
 // fmax and fmin return NaN when either operand is NaN.
 FASTRNN_INLINE F32 native_max(F32 bound, F32 x) { return (F32)vmaxq_f32((float32x4_t)bound, (float32x4_t)x); }
 FASTRNN_INLINE F64 native_max(F64 bound, F64 x) { return (F64)vmaxq_f64((float64x2_t)bound, (float64x2_t)x); }

@@ -28,9 +28,8 @@ template <class T>
 void multiply_rows(const T* a, int64_t stride, int rows, const T* packed, int count, int64_t depth, T* sums) {
   constexpr int kBlocks = blocks_per_tile(1);
   with_constant<kBlocks>(count, [&](auto c) {
-    with_constant<kTileRows<kBlocks>>(rows, [&](auto r) {
-      multiply_to<T, decltype(r)::value, decltype(c)::value>(a, stride, packed, depth, sums);
-    });
+    with_constant<kTileRows<kBlocks>>(
+        rows, [&](auto r) { multiply_to<T, decltype(r)::value, decltype(c)::value>(a, stride, packed, depth, sums); });
   });
 }
 
@@ -87,13 +86,15 @@ struct WeightGradients {
     T* to = panel;
     for (int64_t i = 0; i < rows; ++i) {
       const T* from = row_of(i) + column;
-      for (int v = 0; v < registers; ++v, to += W) V::load_partial(from + v * W, clip_lanes(taken - v * W, W)).store(to);
+      for (int v = 0; v < registers; ++v, to += W)
+        V::load_partial(from + v * W, clip_lanes(taken - v * W, W)).store(to);
     }
   }
 
   /// MR gates from place i of a row on, times NV registers of columns.
   template <int MR, int NV>
-  __attribute__((noinline)) void outer_tile(const GateGradients<T>& gates, int64_t i, T* out, int64_t out_stride, int taken) const {
+  __attribute__((noinline)) void outer_tile(const GateGradients<T>& gates, int64_t i, T* out, int64_t out_stride,
+                                            int taken) const {
     T* target[MR];
     V acc[MR][NV];
     const int last = taken - (NV - 1) * W;
@@ -105,8 +106,8 @@ struct WeightGradients {
     }
     const T* a = gates.data + i;
     const int64_t stride = gates.stride;
-    multiply_pieces<MR, NV, T>(acc, [=](int r, int64_t k) { return a[k * stride + r]; }, panel, NV * W, rows,
-                               kLongestRowChain);
+    multiply_pieces<MR, NV, T>(
+        acc, [=](int r, int64_t k) { return a[k * stride + r]; }, panel, NV * W, rows, kLongestRowChain);
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
       if (!target[r]) continue;

@@ -1,9 +1,11 @@
-"""Derives the constants of activations.h: ``python csrc/math/derive_coefficients.py``.
+"""Derive the constants of activations.h: ``python csrc/math/derive_coefficients.py``.
 
-exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2, with q a polynomial fitted at Chebyshev nodes, which is
-within a few percent of the minimax polynomial.  ln(2) is split in two so that n * high is exact for every
-exponent n, also on machines without a fused multiply-add.
+exp(r) = 1 + r + r^2 q(r) on |r| <= ln(2)/2, with q a polynomial fitted at Chebyshev nodes, which
+is within a few percent of the minimax polynomial.  ln(2) is split in two so that n * high is exact
+for every exponent n, also on machines without a fused multiply-add.
 """
+
+from __future__ import annotations
 
 from mpmath import chebyfit, exp, ldexp, log, mp, mpf, nint, polyval
 

@@ -15,7 +15,8 @@ Array = npt.NDArray[Any]
 
 DTYPES = [np.float32, np.float64]
 MAX_ULP = {np.float32: 3.0, np.float64: 4.0}
-# The kernels' exp is exact here and keeps its value at the ends beyond, so that 2^n stays a normal number.
+# The kernels' exp is exact here and keeps its value at the ends beyond, where 2^n or a product of
+# it would not be a normal number.
 EXP_RANGE = {np.float32: (-60.0, 88.37), np.float64: (-400.0, 709.43)}
 # From here on sigmoid is a normal number.
 SIGMOID_NORMAL = {np.float32: -87.0, np.float64: -708.0}
