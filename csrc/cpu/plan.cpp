@@ -123,9 +123,11 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   p.split = split_threads(cell, s, p.layout.blocks, max_threads);
   p.padded_input = round_up(s.input, lanes);
 
-  // About 256 rows: the chunk's gradients stay in cache until the weight gradients have used them. The length must
-  // not depend on the number of threads, because it groups the sums over rows.
-  p.chunk_steps = std::min(s.seq_len, std::max<int64_t>(1, 256 / std::max<int64_t>(1, s.batch)));
+  // The chunk's gradients should stay in cache until the weight gradients have used them, but each chunk reads and
+  // writes all of these, 8 MiB at H = 512, where 512 rows gain 2 to 3 % over 256. The length must not depend on the
+  // number of threads, because it groups the sums over rows.
+  const int64_t wanted_rows = s.hidden >= 512 ? 512 : 256;
+  p.chunk_steps = std::min(s.seq_len, std::max<int64_t>(1, wanted_rows / std::max<int64_t>(1, s.batch)));
   const int64_t rows = p.chunk_steps * s.batch;
 
   Arena arena(64 / itemsize);
