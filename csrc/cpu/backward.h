@@ -420,6 +420,7 @@ class BackwardPass {
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
       for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
+        // NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm): there is at least one step
         if (d_hidden) multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, sums);
         for (int r = 0; r < size; ++r) {
           for (int u = 0; u < count; ++u) {

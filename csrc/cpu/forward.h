@@ -37,7 +37,7 @@ class ForwardPass {
     direction_ = direction;
     base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
     saving_ = args_.reserve != nullptr;
-    reserve_ = static_cast<T*>(args_.reserve) + direction * plan_.layout.reserve_direction;
+    reserve_ = saving_ ? static_cast<T*>(args_.reserve) + direction * plan_.layout.reserve_direction : nullptr;
     pack();
     prepare_states();
     barrier_->wait();

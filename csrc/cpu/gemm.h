@@ -71,7 +71,7 @@ FASTRNN_INLINE void multiply_pieces(Vec<T> (&acc)[MR][NV], const Value& value, c
 }
 
 /// Terms between two cuts along features; along rows, where torch adds up in shorter pieces, it is kLongestRowChain.
-constexpr ptrdiff_t kLongestChain = 512, kLongestRowChain = 128;
+constexpr ptrdiff_t kLongestChain = 256, kLongestRowChain = 128;
 
 /// acc[r][v] = sum over k of a[r][k] * b[k * b_stride + v * lanes]
 template <int MR, int NV, class T>

@@ -48,10 +48,12 @@ ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t b
   return split_group(cell, s, blocks, threads);
 }
 
-/// Packing weights pays from about this many rows (measured break-evens: 10 rows at H = 64, 20 at 128, 30 at 256, 40 at
-/// 512 and 1024). A question of shape only: packed and unpacked forward kernels add in different orders.
+/// Packing weights pays from about this many rows: measured break-evens with weights in cache are 10 rows at H = 64, 20 at
+/// 128, 50 at 256 to 512, 40 at 1024; with weights that other work has pushed out of the cache, more in the middle.
+/// A question of shape only: packed and unpacked forward kernels add in different orders.
 bool worth_packing(const LayerShape& s) {
-  return s.seq_len * s.batch >= std::min<int64_t>(40, std::max<int64_t>(8, s.hidden / 8));
+  const int64_t rows = s.hidden <= 128 ? std::max<int64_t>(8, s.hidden / 8) : s.hidden < 768 ? 64 : 40;
+  return s.seq_len * s.batch >= rows;
 }
 
 /// Hands out consecutive, cache-line aligned pieces of scratch memory.

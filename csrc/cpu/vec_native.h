@@ -7,7 +7,7 @@ namespace FASTRNN_ISA {
 
 template <class T>
 struct NativeOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T type __attribute__((vector_size(kVectorBytes)));  // NOLINT(modernize-use-using)
 };
 using F32 = NativeOf<float>::type;
 using F64 = NativeOf<double>::type;
