@@ -10,8 +10,10 @@ constexpr double kSerialWork = 2e6;
 // Least work of a thread in one step for a barrier after every step to pay: 0.1 us. At H = 64 two threads take 0.65 of
 // one's time (LSTM), 0.73 (GRU); at H = 128 0.6.
 constexpr double kUnitStepWork = 8e3;
-// A tile of 4 rows already runs at the machine's peak, so fewer rows a thread than this are better split by units.
-constexpr int kRowsPerThread = 4;
+// A tile of 4 rows already runs at the machine's peak, so fewer rows a thread than this are better split by units; with
+// recurrent weights past kLargeWeights, which every thread that owns rows reads anew in each step, more are needed.
+constexpr int kRowsPerThread = 4, kRowsPerThreadLarge = 16;
+constexpr int64_t kLargeWeights = int64_t(2) << 20;  // numbers
 
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -19,16 +21,22 @@ double step_work(const CellTraits& cell, const LayerShape& s) {
   return 2.0 * double(s.batch) * cell.gates * double(s.hidden) * double(s.hidden);
 }
 
+/// Threads that have enough rows each.
+int64_t threads_by_rows(const CellTraits& cell, const LayerShape& s) {
+  const bool large = cell.gates * s.hidden * s.hidden > kLargeWeights;
+  return s.batch / (large ? kRowsPerThreadLarge : kRowsPerThread);
+}
+
 ThreadSplit split_group(const CellTraits& cell, const LayerShape& s, int64_t blocks, int threads) {
   ThreadSplit split;
   if (threads == 1) return split;
-  if (s.batch >= int64_t(kRowsPerThread) * threads) {
+  if (threads_by_rows(cell, s) >= threads) {
     split.rows = threads;
     return split;
   }
   const double affordable = step_work(cell, s) / kUnitStepWork;
   const int units = int(std::min<double>(std::min<int64_t>(blocks, threads), affordable));
-  const int rows = int(std::max<int64_t>(1, s.batch / kRowsPerThread));
+  const int rows = int(std::max<int64_t>(1, threads_by_rows(cell, s)));
   if (units > rows)
     split.units = std::max(1, units);
   else
@@ -40,7 +48,7 @@ ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t b
   const double work = double(s.seq_len) * double(s.batch) * 2.0 * cell.gates * double(s.hidden) *
                       double(s.hidden + s.input) * s.directions;
   if (threads <= 1 || work < kSerialWork) return {};
-  if (s.directions == 2 && s.batch < int64_t(kRowsPerThread) * threads) {
+  if (s.directions == 2 && threads_by_rows(cell, s) < threads) {
     ThreadSplit split = split_group(cell, s, blocks, threads / 2);
     split.directions = 2;
     return split;
@@ -48,8 +56,8 @@ ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t b
   return split_group(cell, s, blocks, threads);
 }
 
-/// Packing weights pays from about this many rows: measured break-evens with weights in cache are 10 rows at H = 64, 20 at
-/// 128, 50 at 256 to 512, 40 at 1024; with weights that other work has pushed out of the cache, more in the middle.
+/// Packing weights pays from about this many rows: measured break-evens with weights in cache are 10 rows at H = 64, 20
+/// at 128, 50 at 256 to 512, 40 at 1024; with weights that other work has pushed out of the cache, more in the middle.
 /// A question of shape only: packed and unpacked forward kernels add in different orders.
 bool worth_packing(const LayerShape& s) {
   const int64_t rows = s.hidden <= 128 ? std::max<int64_t>(8, s.hidden / 8) : s.hidden < 768 ? 64 : 40;
