@@ -150,3 +150,13 @@ class testing:
         grad_initial: tuple[int, ...],
         /,
     ) -> None: ...
+
+# -- word2vec ---------------------------------------------------------------------------
+class word2vec:
+    """Submodule; used by ``fastrnn.word2vec``, which checks every argument first."""
+
+    # Reading text: vocabulary and encoding (csrc/word2vec/vocabulary, text).
+
+    # Huffman tree and alias table (csrc/word2vec/huffman, alias_table).
+
+    # Training (csrc/word2vec/trainer).

@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m) {
   fastrnn::register_memory(m);
   fastrnn::register_rnn(m);
   fastrnn::register_testing(m);
+  fastrnn::register_word2vec(m);
 }
