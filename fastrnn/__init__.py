@@ -1,4 +1,4 @@
-"""Fused recurrent networks: drop-in layers for torch, and NumPy functions without it.
+"""Fused recurrent networks and word vectors: drop-in for torch's layers and gensim's Word2Vec.
 
 ``fastrnn.nn``
     ``RNN``, ``LSTM``, ``GRU`` and their cells, drop-in for ``torch.nn`` (needs torch).
@@ -10,6 +10,8 @@
     Forward and backward of each cell, NumPy in and NumPy out.
 ``fastrnn.reference``
     Plain float64 textbook versions, to check results against.
+``fastrnn.Word2Vec``, ``fastrnn.KeyedVectors``, ``fastrnn.word2vec``
+    Word vectors by hierarchical softmax or negative sampling, with gensim's names (NumPy only).
 ``fastrnn.use_isa``, ``fastrnn.available_isas``, ``fastrnn.build_info``, ...
     What the compiled module can do, and which instruction set it uses.
 
@@ -31,12 +33,15 @@ from fastrnn.backends import (
 )
 
 if TYPE_CHECKING:
-    from fastrnn import functional, nn, ops, reference
+    from fastrnn import functional, nn, ops, reference, word2vec
     from fastrnn._convert import convert, restore
+    from fastrnn.word2vec import KeyedVectors, Word2Vec
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "KeyedVectors",
+    "Word2Vec",
     "__version__",
     "available_isas",
     "build_info",
@@ -50,16 +55,20 @@ __all__ = [
     "reference",
     "restore",
     "use_isa",
+    "word2vec",
 ]
 
 # Public name -> (module that holds it, attribute or "" for the module itself, needs torch).
 _LAZY: dict[str, tuple[str, str, bool]] = {
+    "KeyedVectors": ("fastrnn.word2vec", "KeyedVectors", False),
+    "Word2Vec": ("fastrnn.word2vec", "Word2Vec", False),
     "convert": ("fastrnn._convert", "convert", True),
     "functional": ("fastrnn.functional", "", True),
     "nn": ("fastrnn.nn", "", True),
     "ops": ("fastrnn.ops", "", False),
     "reference": ("fastrnn.reference", "", False),
     "restore": ("fastrnn._convert", "restore", True),
+    "word2vec": ("fastrnn.word2vec", "", False),
 }
 
 
