@@ -8,6 +8,9 @@ elements, and the last dimension of every array is contiguous.
 
 from typing import Any, TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 class CellInfo(TypedDict):
     """What a cell is made of; the position in ``cells()`` is its ``cell`` number."""
 
@@ -158,5 +161,16 @@ class word2vec:
     # Reading text: vocabulary and encoding (csrc/word2vec/vocabulary, text).
 
     # Huffman tree and alias table (csrc/word2vec/huffman, alias_table).
+    @staticmethod
+    def huffman_tree(
+        counts: NDArray[np.int64], first_stays: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]:
+        """path_offsets [V + 1], path_rows, codes [V]; see csrc/word2vec/huffman.h."""
+
+    @staticmethod
+    def alias_table(
+        weights: NDArray[np.float64],
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+        """thresholds [V], index [V]; see csrc/word2vec/alias_table.h."""
 
     # Training (csrc/word2vec/trainer).
