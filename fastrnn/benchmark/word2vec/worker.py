@@ -1,0 +1,125 @@
+"""One training in a process of its own: ``ours`` with fastrnn, ``gensim`` with gensim.
+
+What is timed is the call of ``train`` alone, and, on its own, that of ``build_vocab``: it reads the
+file, counts, sorts, makes the tree and the initial weights, and in fastrnn also encodes the text.
+Both libraries get the name of the text file, which is how either is fastest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fastrnn.benchmark.word2vec.settings import MODES
+
+#: What the process runs; it looks for modules where this one does, so it finds the same fastrnn.
+CODE = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from fastrnn.benchmark.word2vec.worker import main; main(sys.argv[2])"
+)
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Do ``job`` in a fresh process."""
+    command = [sys.executable, "-c", CODE, json.dumps(sys.path), json.dumps(job)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"training with {job['who']} failed: {done.stderr.strip()[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def options(training: dict[str, Any]) -> dict[str, Any]:
+    """Constructor arguments, by the names that both libraries share."""
+    mode = MODES[training["mode"]]
+    return {
+        "vector_size": training["dim"],
+        "window": training["window"],
+        "sample": training["sample"],
+        "min_count": training["min_count"],
+        "workers": training["threads"],
+        "epochs": training["epochs"],
+        "alpha": training["alpha"],
+        "min_alpha": training["alpha"] * 1e-4,  # as in word2vec.c
+        "seed": training["seed"],
+        "sg": mode.sg,
+        "hs": mode.hs,
+        "negative": mode.negative,
+    }
+
+
+def status(key: str) -> int | None:
+    """Bytes of one line of /proc/self/status; None on systems without it."""
+    try:
+        text = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in text.splitlines() if line.startswith(key + ":")]
+    return int(found[0]) * 1024 if found else None
+
+
+def reset_peak() -> None:
+    """Set the high-water mark of memory to what is held now."""
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def grown(before: int | None) -> int | None:
+    """The high-water mark over ``before``."""
+    peak = status("VmHWM")
+    return None if before is None or peak is None else peak - before
+
+
+def ours(job: dict[str, Any]) -> dict[str, Any]:
+    from fastrnn.word2vec import Word2Vec
+
+    return _train(Word2Vec(**options(job["training"]), **job["extra"]), job)
+
+
+def gensim(job: dict[str, Any]) -> dict[str, Any]:
+    models = importlib.import_module("gensim.models")
+    return _train(models.Word2Vec(**options(job["training"])), job)
+
+
+def _train(model: Any, job: dict[str, Any]) -> dict[str, Any]:
+    """Make the vocabulary and train: the same calls for both."""
+    reset_peak()
+    before = status("VmRSS")
+    start = time.perf_counter()
+    model.build_vocab(corpus_file=job["corpus"])
+    vocabulary_seconds = time.perf_counter() - start
+    vocabulary_memory = grown(before)
+    reset_peak()
+    start = time.perf_counter()
+    _, raw_words = model.train(
+        corpus_file=job["corpus"],
+        total_examples=model.corpus_count,
+        total_words=model.corpus_total_words,
+        epochs=model.epochs,
+    )
+    seconds = time.perf_counter() - start
+    memory = grown(before)
+    if job["vectors"]:
+        model.wv.save_word2vec_format(job["vectors"], binary=True)
+    return {
+        "seconds": seconds,
+        "raw_words": int(raw_words),
+        "vocabulary_seconds": vocabulary_seconds,
+        "vocabulary_size": len(model.wv),
+        "memory": memory,
+        "vocabulary_memory": vocabulary_memory,
+    }
+
+
+def main(text: str) -> None:
+    """Do what a JSON text describes, and print the result as JSON."""
+    from fastrnn.benchmark.word2vec import likelihood
+
+    job = json.loads(text)
+    jobs = {"ours": ours, "gensim": gensim, "likelihood": likelihood.job}
+    print(json.dumps(jobs[job["who"]](job)))
