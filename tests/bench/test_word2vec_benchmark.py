@@ -1,0 +1,351 @@
+"""The word2vec benchmark itself, with stand-ins for contestants.  No timing is asserted."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fastrnn.benchmark.word2vec import (
+    c_tool,
+    chart,
+    command,
+    corpus,
+    likelihood,
+    quality,
+    report,
+    runner,
+    verdict,
+    worker,
+)
+from fastrnn.benchmark.word2vec.settings import (
+    C_TOOL,
+    DETERMINISTIC,
+    FLOORS,
+    GENSIM,
+    MODES,
+    OURS,
+    Settings,
+    Training,
+)
+
+TEXT = "the cat sat on the mat\nthe dog sat on the cat\n\na rare line\n" * 5 + "once"
+BEST = f"{C_TOOL} fast"
+
+
+class Fake:
+    """Trains at a given rate, and writes which seed it was given as its vectors."""
+
+    def __init__(self, name: str, rate: float, log: list[tuple[str, str]] | None = None) -> None:
+        self.name, self.rate, self.log = name, rate, [] if log is None else log
+
+    def train(
+        self, training: Training, text: corpus.Corpus, vectors: Path | None
+    ) -> dict[str, Any]:
+        self.log.append((training.mode, self.name))
+        if vectors:
+            vectors.write_text(f"{self.name} {training.seed}", encoding="utf-8")
+        found: dict[str, Any] = {"words_per_second": self.rate}
+        if not self.name.startswith(C_TOOL):
+            memory = 4 * (2 * text.vocabulary * training.dim + text.in_vocabulary)
+            found |= {"vocabulary_seconds": 3e5 / self.rate}
+            found |= {"memory": memory, "vocabulary_memory": 7}
+        return found
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> corpus.Corpus:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return corpus.measure(path, min_count=5)
+
+
+def run(text: corpus.Corpus, *who: Fake, **changes: Any) -> dict[str, Any]:
+    settings = Settings(**{"rounds": 2, **changes})
+    result = runner.start(settings, text)
+    runner.run_speed(result, settings, who, text)
+    return result
+
+
+@pytest.fixture
+def good(text: corpus.Corpus) -> dict[str, Any]:
+    """A run that meets every floor of speed, vocabulary and memory."""
+    return run(
+        text, Fake(OURS, 5e6), Fake(DETERMINISTIC, 4e6), Fake(GENSIM, 1e6), Fake(BEST, 1.1e6)
+    )
+
+
+def test_corpus_is_counted(text: corpus.Corpus) -> None:
+    assert (text.lines, text.words, text.types) == (21, 76, 10)
+    # the 20, cat 10, sat 10, on 10, mat 5, dog 5, a 5, rare 5, line 5
+    assert (text.vocabulary, text.in_vocabulary) == (9, 75)
+    assert "/" not in text.as_dict()["path"]  # results are published
+
+
+def test_corpus_is_unpacked(tmp_path: Path) -> None:
+    packed = tmp_path / "text.txt.gz"
+    packed.write_bytes(gzip.compress(TEXT.encode()))
+    (tmp_path / "out").mkdir()
+    plain = corpus.unpack(packed, tmp_path / "out")
+    assert plain == tmp_path / "out" / "text.txt"
+    assert plain.read_text(encoding="utf-8") == TEXT
+    assert corpus.unpack(plain, tmp_path) == plain
+
+
+def test_split_keeps_every_line(text: corpus.Corpus, tmp_path: Path) -> None:
+    first, last = corpus.split(text.path, tmp_path, share=0.2)
+    assert first.read_bytes() + last.read_bytes() == text.path.read_bytes()
+    assert len(last.read_bytes().split(b"\n")) == 4
+    single = tmp_path / "one.txt"
+    single.write_text("one line", encoding="utf-8")
+    with pytest.raises(ValueError, match="takes two"):
+        corpus.split(single, tmp_path)
+
+
+def test_contestants_take_turns(text: corpus.Corpus) -> None:
+    log: list[tuple[str, str]] = []
+    run(text, Fake("a", 1, log), Fake("b", 1, log), modes=("sg-hs", "cbow-hs"))
+    assert log == [(mode, name) for mode in ("sg-hs", "cbow-hs") for name in "abab"]
+
+
+def test_ratios_and_floors(good: dict[str, Any]) -> None:
+    assert verdict.problems(good) == []
+    (row,) = (row for row in good["rows"] if row["mode"] == "sg-hs")
+    assert row["over_gensim"] == 5
+    assert row["best_c"] == BEST
+    assert row["over_best_c"] == pytest.approx(5 / 1.1)
+    assert (row["over_gensim_floor"], row["over_best_c_floor"]) == (4.5, 3)
+    assert row["deterministic_share"] == 0.8
+    assert row["contestants"][OURS]["rates"] == [5e6, 5e6]
+    assert good["vocabulary"]["over_gensim"] == pytest.approx(5)
+    assert all(found["ratio"] == 1 for found in good["memory"])
+
+
+def test_the_fastest_build_counts(text: corpus.Corpus) -> None:
+    slow, fast = Fake(f"{C_TOOL} slow", 1e6), Fake(f"{C_TOOL} other", 4e6)
+    (row,) = run(text, Fake(OURS, 5e6), slow, fast, modes=("sg-hs",))["rows"]
+    assert row["best_c"] == fast.name
+    assert row["over_best_c"] == 1.25
+    assert row["over_gensim"] is None
+
+
+def test_floors_hold_at_one_size_only(text: corpus.Corpus) -> None:
+    slow = run(text, Fake(OURS, 1e6), Fake(GENSIM, 2e6), dims=(300,), threads=(1, 2))
+    assert all(row["over_gensim_floor"] is None for row in slow["rows"])
+    assert verdict.problems(slow) == ["vocabulary: 0.50 times gensim, floor 4"]
+
+
+def test_misses_are_found(text: corpus.Corpus) -> None:
+    result = run(
+        text, Fake(OURS, 1e6), Fake(DETERMINISTIC, 5e5), Fake(GENSIM, 1e6), Fake(BEST, 1e6)
+    )
+    result["memory"][0]["ratio"] = 1.3
+    found = verdict.problems(result)
+    for line in (
+        "cbow-hs, d = 100, threads 2: 1.00 times gensim, floor 2.2",
+        "sg-ns5, d = 100, threads 2: 1.00 times the best word2vec.c, floor 4.2",
+        "sg-hs, d = 100, threads 2: deterministic at 50% of full speed, floor 60%",
+        "vocabulary: 1.00 times gensim, floor 4",
+        "cbow-hs, d = 100, threads 2: peak memory 1.30 times matrices and ids, limit 1.2",
+    ):
+        assert line in found
+    assert len(found) == 4 + 4 + 4 + 1 + 1
+    assert report.full_report(result).count("✗") == 4 + 4 + 1 + 1 + 1 + 1  # one explains them
+
+
+def fake_evaluator(offsets: dict[str, float]) -> quality.Evaluator:
+    def evaluate(path: Path) -> quality.Scores:
+        name, _, seed = path.read_text(encoding="utf-8").rpartition(" ")
+        return {quality.ANALOGIES: 0.1 + 0.01 * int(seed) + offsets.get(name, 0)}
+
+    return evaluate
+
+
+def measure_quality(
+    text: corpus.Corpus, folder: Path, offsets: dict[str, float]
+) -> list[dict[str, Any]]:
+    who = [Fake(OURS, 1), Fake(GENSIM, 1)]
+    settings = Settings(modes=("sg-hs",))
+    evaluate = fake_evaluator(offsets)
+    rows, checked = quality.measure(settings, who, text, folder, evaluate, (1, 2, 3), evaluate)
+    assert checked == {quality.ANALOGIES: [pytest.approx(0.11 + offsets.get(OURS, 0))] * 2}
+    return rows
+
+
+@pytest.mark.parametrize(("offset", "missed"), [(-0.009, 0), (-0.011, 1), (0.5, 0)])
+def test_quality_within_one_standard_deviation(
+    text: corpus.Corpus, tmp_path: Path, good: dict[str, Any], offset: float, missed: int
+) -> None:
+    good["quality"] = measure_quality(text, tmp_path, {OURS: offset})  # deviation: 0.01
+    score = good["quality"][0]["scores"][OURS][quality.ANALOGIES]
+    assert score["mean"] == pytest.approx(0.12 + offset)
+    assert score["stdev"] == pytest.approx(0.01)
+    assert len(verdict.problems(good)) == missed
+    table = report.quality_table(good)
+    assert table is not None
+    assert table.count("✗") == missed
+
+
+def test_gaps_without_scatter() -> None:
+    one = {"mean": 0.2, "stdev": 0.0}
+    assert quality.below(one, one) == 0
+    assert quality.below(one, {"mean": 0.3, "stdev": 0.0}) == math.inf
+    assert math.isnan(quality.below(one, {"mean": 0.3, "stdev": math.nan}))
+
+
+def test_evaluators_must_agree(tmp_path: Path) -> None:
+    path = tmp_path / "vectors"
+    path.write_text("x 1", encoding="utf-8")
+    quality.check_evaluators(path, fake_evaluator({}), fake_evaluator({"x": 1e-5}))
+    with pytest.raises(RuntimeError, match="disagree on analogies"):
+        quality.check_evaluators(path, fake_evaluator({}), fake_evaluator({"x": 1e-3}))
+
+
+def test_likelihood_is_relative_to_strict_mode(good: dict[str, Any]) -> None:
+    values = {likelihood.STRICT: -200.0, "fast": -200.9, "slow": -201.1, "better": -190.0}
+    found = likelihood.relative(values)
+    assert found == pytest.approx({"fast": 0.0045, "slow": 0.0055, "better": -0.05})
+    good["likelihood"] = [{"mode": "sg-hs", "dim": 100, "threads": 2, "log_likelihood": values}]
+    (line,) = verdict.problems(good)
+    assert "slow is 0.55% below strict" in line
+    table = report.likelihood_table(good)
+    assert table is not None
+    assert table.count("✗") == 1
+
+
+def fake_binary(folder: Path, *lines: str, code: int = 0) -> c_tool.CTool:
+    """Prints what word2vec.c would, every line at its own time."""
+    path = folder / "tool"
+    body = "\n".join(f"say({line!r})" for line in lines)
+    path.write_text(
+        f"#!{sys.executable}\nimport sys, time\n"
+        "def say(text):\n    sys.stdout.write(text); sys.stdout.flush(); time.sleep(0.1)\n"
+        f"{body}\nsys.exit({code})\n",
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return c_tool.CTool("fake", path)
+
+
+def progress(percent: float) -> str:
+    return f"\rAlpha: 0.02  Progress: {percent:.2f}%  Words/thread/sec: 1k  "
+
+
+def test_c_tool_s_speed_is_its_progress_over_time(text: corpus.Corpus, tmp_path: Path) -> None:
+    start = "Vocab size: 10\nWords in train file: 123\n"
+    tool = fake_binary(tmp_path, start, progress(10), progress(30), progress(60), "done\n")
+    sample = tool.train(Training("sg-hs", epochs=3), text, None)
+    assert sample["words"] == pytest.approx(0.5 * 75 * 3)
+    assert 0.19 < sample["seconds"] < sample["process_seconds"] - 0.2
+    assert sample["words_in_train_file"] == 123
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "message"),
+    [((progress(50),), 0, "more text"), (("no\n",), 0, "more text"), (("ouch\n",), 3, "ouch")],
+)
+def test_c_tool_s_failures(
+    text: corpus.Corpus, tmp_path: Path, lines: tuple[str, ...], code: int, message: str
+) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        fake_binary(tmp_path, *lines, code=code).train(Training("sg-hs"), text, None)
+
+
+def test_everybody_gets_the_same_settings() -> None:
+    training = Settings(sample=1e-4, window=7).training("cbow-ns5", 64, 2, seed=9)
+    flags = c_tool.arguments(training, Path("text"), None)
+    c = dict(zip(flags[::2], flags[1::2]))
+    ours = worker.options(training.as_dict())
+    for flag, name in {
+        "-size": "vector_size",
+        "-window": "window",
+        "-sample": "sample",
+        "-negative": "negative",
+        "-hs": "hs",
+        "-min-count": "min_count",
+        "-threads": "workers",
+        "-iter": "epochs",
+        "-alpha": "alpha",
+    }.items():
+        assert float(c[flag]) == float(ours[name])
+    assert int(c["-cbow"]) == 1 - ours["sg"]
+    assert ours["alpha"] == 0.05
+    assert ours["min_alpha"] == 5e-6
+    assert [MODES[name].negative for name in MODES if MODES[name].hs] == [0, 0]
+
+
+def test_result_survives_its_file(good: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "run.json"
+    runner.save(good, path)
+    loaded = runner.load(path)
+    assert [row["over_gensim"] for row in loaded["rows"]] == [5.0] * 4
+    assert report.summary(loaded).startswith("Million words a second")
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="not a result"):
+        runner.load(path)
+
+
+def test_tables_name_everybody(good: dict[str, Any]) -> None:
+    table = report.speed_table(good["rows"])
+    for text in (*(mode.title for mode in MODES.values()), OURS, GENSIM, BEST):
+        assert text in table
+    assert report.full_report(good).count("✗") == 1  # which explains what it would mean
+    assert good["machine"]["cpu"] in report.full_report(good)
+
+
+def test_scaling_is_told(text: corpus.Corpus) -> None:
+    result = run(text, Fake(OURS, 1e6), threads=(1, 2), modes=("sg-hs",))
+    assert "Two threads over one, fastrnn: 1.00 (sg-hs, d = 100)." in report.full_report(result)
+
+
+def test_markers(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{report.BEGIN}\nold\n{report.END}\nbelow\n", encoding="utf-8")
+    report.write_between_markers(page, "new")
+    assert page.read_text(encoding="utf-8") == f"above\n{report.BEGIN}\nnew\n{report.END}\nbelow\n"
+    page.write_text("no markers", encoding="utf-8")
+    with pytest.raises(ValueError, match="lacks the markers"):
+        report.write_between_markers(page, "text")
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_picture(good: dict[str, Any], tmp_path: Path, ending: str, start: bytes) -> None:
+    path = tmp_path / f"run.{ending}"
+    chart.draw(good, path)
+    assert path.read_bytes().startswith(start)
+
+
+def test_every_floor_is_one_of_the_table() -> None:
+    assert set(FLOORS) == {"vocabulary", "deterministic", "memory", "likelihood", "quality"}
+    assert all(mode.over_gensim > 1 and mode.over_c > 1 for mode in MODES.values())
+
+
+app_runner = CliRunner()
+
+
+def invoke(*arguments: str) -> Any:
+    import typer
+
+    app = typer.Typer()
+    app.command()(command.main)
+    return app_runner.invoke(app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--modes", "sg-hs,swg"), "unknown mode 'swg'"),
+        (("--quality",), "--quality needs"),
+        (("--word2vec-c", "fast"), "takes LABEL=PATH"),
+        (("--word2vec-c", "fast=/nowhere/tool"), "not an executable file"),
+    ],
+)
+def test_bad_options(text: corpus.Corpus, arguments: tuple[str, ...], message: str) -> None:
+    result = invoke("--corpus", str(text.path), *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
