@@ -1,35 +1,38 @@
-# Instruction sets. fastrnn_add_isa(target name flags...) builds csrc/cpu/kernels.cpp once more for each number type,
-# with those flags; its files see nothing of each other's, so no linker can mix their code. After every build
-# check_isa_symbols.cmake makes sure of that.
+# Instruction sets. fastrnn_add_isa(name flags...) builds the kernels once more with those flags: csrc/cpu/kernels.cpp
+# for each number type, csrc/word2vec/kernels.cpp for float. Their files see nothing of each other's, so no linker can mix
+# their code. After every build check_isa_symbols.cmake makes sure of that.
 
 set(FASTRNN_ALL_ISAS avx512 avx2 neon generic)
 
-function(fastrnn_add_isa target name)
-  foreach(type IN ITEMS f32:float f64:double)
-    string(REPLACE ":" ";" type ${type})
-    list(GET type 0 suffix)
-    list(GET type 1 scalar)
-    set(part ${target}_${name}_${suffix})
-    add_library(${part} OBJECT ${PROJECT_SOURCE_DIR}/csrc/cpu/kernels.cpp)
-    target_link_libraries(${part} PRIVATE fastrnn_options)
-    target_compile_definitions(${part} PRIVATE FASTRNN_ISA=${name} FASTRNN_ISA_HEADER="cpu/vec_${name}.h"
-                                               FASTRNN_SCALAR=${scalar} FASTRNN_TABLE=kernels_${suffix})
-    target_compile_options(${part} PRIVATE ${ARGN})
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-      # False alarms from GCC's own _mm512_max_ps (gcc.gnu.org/PR105593).
-      target_compile_options(${part} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
-    endif()
-    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
-    if(CMAKE_NM AND NOT APPLE) # needs the ELF object format
-      add_custom_command(TARGET ${target} POST_BUILD VERBATIM
-                         COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} -DISA=${name} -DOBJECT=$<TARGET_OBJECTS:${part}> -P
-                                 ${PROJECT_SOURCE_DIR}/cmake/check_isa_symbols.cmake)
-    endif()
-  endforeach()
+function(fastrnn_add_isa name)
+  fastrnn_add_kernels(fastrnn_core ${name} f32 csrc/cpu/kernels.cpp "${ARGN}" FASTRNN_SCALAR=float
+                      FASTRNN_TABLE=kernels_f32)
+  fastrnn_add_kernels(fastrnn_core ${name} f64 csrc/cpu/kernels.cpp "${ARGN}" FASTRNN_SCALAR=double
+                      FASTRNN_TABLE=kernels_f64)
+  fastrnn_add_kernels(fastrnn_word2vec ${name} f32 csrc/word2vec/kernels.cpp "${ARGN}")
   set(FASTRNN_BUILT_ISAS ${FASTRNN_BUILT_ISAS} ${name} PARENT_SCOPE)
 endfunction()
 
-# isa.cpp learns which names are in the build.
+# fastrnn_add_kernels(target isa suffix source flags definitions...)
+function(fastrnn_add_kernels target name suffix source flags)
+  set(part ${target}_${name}_${suffix})
+  add_library(${part} OBJECT ${PROJECT_SOURCE_DIR}/${source})
+  target_link_libraries(${part} PRIVATE fastrnn_options)
+  target_compile_definitions(${part} PRIVATE FASTRNN_ISA=${name} FASTRNN_ISA_HEADER="cpu/vec_${name}.h" ${ARGN})
+  target_compile_options(${part} PRIVATE ${flags})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # False alarms from GCC's own _mm512_max_ps (gcc.gnu.org/PR105593).
+    target_compile_options(${part} PRIVATE -Wno-maybe-uninitialized -Wno-uninitialized)
+  endif()
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${part}>)
+  if(CMAKE_NM AND NOT APPLE) # needs the ELF object format
+    add_custom_command(TARGET ${target} POST_BUILD VERBATIM
+                       COMMAND ${CMAKE_COMMAND} -DNM=${CMAKE_NM} -DISA=${name} -DOBJECT=$<TARGET_OBJECTS:${part}> -P
+                               ${PROJECT_SOURCE_DIR}/cmake/check_isa_symbols.cmake)
+  endif()
+endfunction()
+
+# A file of the target learns which names are in the build.
 function(fastrnn_declare_isas target)
   foreach(name IN LISTS FASTRNN_ALL_ISAS)
     if(name IN_LIST FASTRNN_BUILT_ISAS)

@@ -7,6 +7,8 @@
 #include <xmmintrin.h>
 #endif
 
+#include "cpu/vec.h"
+
 namespace fastrnn {
 namespace FASTRNN_ISA {
 

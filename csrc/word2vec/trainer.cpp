@@ -1,1 +1,198 @@
-// (being written)
+#include "word2vec/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "cpu/isa.h"
+#include "word2vec/random.h"
+
+namespace fastrnn {
+
+#define FASTRNN_DECLARE(name, supported)                \
+  namespace name {                                      \
+  extern const word2vec::Kernels word2vec_kernels;      \
+  }
+FASTRNN_FOR_EACH_ISA(FASTRNN_DECLARE)
+#undef FASTRNN_DECLARE
+
+namespace word2vec {
+namespace {
+
+constexpr int64_t kChunkWords = 10000;  // between two learning rates, as in word2vec.c and gensim
+constexpr int64_t kRoundWords = 8000;
+
+/// Small corpora have smaller chunks, so that the learning rate still falls in many steps.
+int64_t chunk_words(int64_t words, int64_t most) { return std::max<int64_t>(256, std::min(most, words / 64)); }
+
+// Hot rows: 32 of them have two fifths of a path's visits, 1024 four fifths. 1024 rows of 100 floats are two copies of
+// 448 KiB, which the second-level cache of a core still holds.
+constexpr int64_t kHotNodes = 512;
+constexpr int64_t kHotWords = 0;
+// Words between merges of a tier: kStaleness / (alpha threads visits per word). Threads pull a row without seeing one
+// another; past a pull of about 1 they overshoot together.
+constexpr double kStaleness = 3;
+constexpr double kTierVisits[kTiers] = {1, 1.0 / 16, 1.0 / 128};  // of the tier's hottest row, per word
+
+template <bool kBuilt>
+struct AddIf {
+  template <class F>
+  static void add(const F&) {}
+};
+template <>
+struct AddIf<true> {
+  template <class F>
+  static void add(const F& f) {
+    f(0);
+  }
+};
+
+}  // namespace
+
+const float* sigmoid_table() {
+  static const std::vector<float> table = [] {
+    std::vector<float> entries(kSigmoidEntries);
+    for (int i = 0; i < kSigmoidEntries; ++i) {
+      const float e = float(::exp(double((float(i) / float(kSigmoidEntries) * 2 - 1) * 6)));
+      entries[size_t(i)] = e / (e + 1);
+    }
+    return entries;
+  }();
+  return table.data();
+}
+
+const Kernels& current_kernels() {
+  static const std::vector<const Kernels*> kernels = [] {
+    std::vector<const Kernels*> found;
+#define FASTRNN_ADD(name, supported) \
+  AddIf<FASTRNN_BUILT_##name>::add([&](auto) { found.push_back(&name::word2vec_kernels); });
+    FASTRNN_FOR_EACH_ISA(FASTRNN_ADD)
+#undef FASTRNN_ADD
+    return found;
+  }();
+  return *kernels[size_t(current_isa())];
+}
+
+struct Trainer::Shared {
+  std::atomic<int64_t> next_chunk{0};
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::condition_variable finished;
+  int running = 0;
+  Counts counts;  // under the mutex
+  std::atomic<int64_t> rounds_done{0};
+};
+
+Trainer::Trainer(const Settings& settings, int threads, bool deterministic)
+    : settings_(settings), kernels_(current_kernels()), shared_(std::make_unique<Shared>()) {
+  const int64_t words = settings.offsets[settings.num_sentences];
+  chunks_ = cut_chunks(settings, chunk_words(words, deterministic ? kRoundWords : kChunkWords));
+  const int64_t chunks = int64_t(chunks_.size()) - 1;
+  threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, deterministic ? Rounds::kShards : chunks)));
+  if (deterministic) {
+    rounds_ = std::make_unique<Rounds>(settings_, kernels_, threads, chunks_);
+  }
+  workers_.reserve(size_t(threads));
+  for (int i = 0; i < threads; ++i) {
+    workers_.emplace_back(settings);
+    if (threads == 1 || deterministic) continue;
+    WorkerMemory& worker = workers_.back();
+    worker.keep_hot(worker.nodes, std::min(kHotNodes, settings.vocab), settings.stride);
+    worker.keep_hot(worker.inputs, std::min(kHotWords, settings.vocab), settings.stride);
+    worker.keep_hot(worker.negatives, std::min(kHotWords, settings.vocab), settings.stride);
+  }
+}
+
+Trainer::~Trainer() = default;
+
+Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progress&)>& poll) {
+  Shared& shared = *shared_;
+  const auto start = std::lower_bound(chunks_.begin(), chunks_.end(), epoch.first_sentence);
+  const int64_t first = start - chunks_.begin(), last = int64_t(chunks_.size()) - 1;
+  shared.next_chunk = first;
+  shared.rounds_done = first;
+  shared.stop = false;
+  shared.counts = {};
+  shared.running = int(workers_.size());
+  if (rounds_) rounds_->clear_counts();
+
+  std::vector<std::thread> threads;
+  threads.reserve(workers_.size());
+  for (size_t i = 0; i < workers_.size(); ++i)
+    threads.emplace_back([this, i, &epoch] { run_thread(int(i), epoch); });
+
+  Progress progress;
+  const auto done = [&] { return std::min(last, rounds_ ? shared.rounds_done.load() : shared.next_chunk.load()); };
+  {
+    std::unique_lock<std::mutex> lock(shared.mutex);
+    while (!shared.finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return shared.running == 0; })) {
+      progress.counts = shared.counts;
+      if (rounds_) progress.counts.words = settings_.offsets[chunks_[size_t(done())]];
+      progress.alpha = epoch.alpha_at(settings_, chunks_[size_t(done())]);
+      lock.unlock();
+      if (!poll(progress)) shared.stop = true;
+      lock.lock();
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  position_ = chunks_[size_t(done())];
+  progress.counts = rounds_ ? rounds_->counts() : shared.counts;
+  progress.alpha = epoch.alpha_at(settings_, position_);
+  return progress;
+}
+
+void Trainer::run_thread(int thread, const Epoch& epoch) {
+  Shared& shared = *shared_;
+  WorkerMemory& worker = workers_[size_t(thread)];
+  if (rounds_) {
+    rounds_->run(thread, epoch, shared.rounds_done, shared.stop, shared.rounds_done);
+  } else {
+    const uint64_t key = epoch_key(settings_.seed, epoch.number);
+    const bool hot = worker.nodes.hot || worker.inputs.hot || worker.negatives.hot;
+    for (Rows* rows : {&worker.nodes, &worker.inputs, &worker.negatives}) {
+      const size_t bytes = size_t(rows->hot) * size_t(settings_.stride) * sizeof(float);
+      if (!bytes) continue;
+      memcpy(rows->copy, rows->shared, bytes);
+      memcpy(rows->base, rows->shared, bytes);
+    }
+    const int64_t chunks = int64_t(chunks_.size()) - 1;
+    while (!shared.stop.load(std::memory_order_relaxed)) {
+      const int64_t chunk = shared.next_chunk.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= chunks) break;
+      const Sentences range{chunks_[size_t(chunk)], chunks_[size_t(chunk) + 1]};
+      const double alpha = epoch.alpha_at(settings_, range.begin);
+      worker.counts = {};
+      if (hot) {
+        set_merge_intervals(worker, alpha);
+        kernels_.train_hot(settings_, worker, range, key, float(alpha));
+        kernels_.merge(settings_, worker);
+      } else {
+        kernels_.train(settings_, worker, range, key, float(alpha));
+      }
+      const std::lock_guard<std::mutex> lock(shared.mutex);
+      shared.counts.words += worker.counts.words;
+      shared.counts.kept += worker.counts.kept;
+      shared.counts.pairs += worker.counts.pairs;
+      shared.counts.loss += worker.counts.loss;
+    }
+  }
+  const std::lock_guard<std::mutex> lock(shared.mutex);
+  if (--shared.running == 0) shared.finished.notify_one();
+}
+
+void Trainer::set_merge_intervals(Worker& worker, double alpha) const {
+  const double pulls = settings_.skip_gram ? settings_.window + 1 : 1;
+  for (int t = 0; t < kTiers; ++t) {
+    const double words = kStaleness / (std::max(alpha, 1e-6) * double(workers_.size()) * pulls * kTierVisits[t]);
+    worker.tier_interval[t] = int64_t(std::min(std::max(words, 4.0), 1e6));
+    worker.tier_countdown[t] = worker.tier_interval[t];
+  }
+}
+
+}  // namespace word2vec
+}  // namespace fastrnn

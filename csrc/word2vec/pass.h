@@ -1,0 +1,301 @@
+#pragma once
+// One thread's way through sentences: subsampling, windows, and the steps of each center word.
+
+#include "word2vec/random.h"
+#include "word2vec/rows.h"
+#include "word2vec/step.h"
+
+namespace fastrnn {
+namespace FASTRNN_ISA {
+namespace word2vec {
+
+template <Sharing kSharing>
+class Pass {
+ public:
+  FASTRNN_INLINE Pass(const Settings& settings, Worker& worker, uint64_t key, float alpha)
+      : s_(settings),
+        w_(worker),
+        key_(key),
+        alpha_(alpha),
+        registers_(settings.stride / W),
+        g_stride_((settings.max_rows() + W - 1) / W * W) {}
+
+  /// Trains on the tokens [begin, end), as one sentence.
+  FASTRNN_INLINE void sentence(int64_t begin, int64_t end) {
+    w_.counts.words += end - begin;
+    for (int64_t token = begin; token < end;) {
+      int kept = 0;
+      for (; token < end && kept < s_.max_kept; ++token) {
+        const int32_t word = s_.ids[token];
+        const uint64_t draw = token_draw(key_, uint64_t(token));
+        w_.kept_words[kept] = word;
+        w_.kept_draws[kept] = draw;
+        kept += !s_.keep || uint32_t(draw) <= s_.keep[word];
+      }
+      w_.counts.kept += kept;
+      piece(kept);
+    }
+  }
+
+ private:
+  struct Window {
+    int begin, end;  // of the kept words, the center at `center` among them
+    int center;
+    FASTRNN_INLINE int contexts() const { return end - begin - 1; }
+    FASTRNN_INLINE int context(int c) const { return begin + c + (begin + c >= center); }
+  };
+
+  FASTRNN_INLINE Window window(int center, int kept) const {
+    int reach = s_.window;
+    if (s_.shrink_windows) reach -= int(((w_.kept_draws[center] >> 32) * uint64_t(s_.window)) >> 32);
+    return {center - reach > 0 ? center - reach : 0, center + reach + 1 < kept ? center + reach + 1 : kept, center};
+  }
+
+  FASTRNN_INLINE void piece(int kept) {
+    constexpr int kAhead = 2;  // centers: about a microsecond, several times the latency of memory
+    if (s_.negative && kept) draw_negatives(window(0, kept));
+    for (int i = 0; i < kept; ++i) {
+      if (s_.negative && i + 1 < kept) draw_negatives(window(i + 1, kept));
+      if (i + kAhead < kept) {
+        if (s_.hierarchical()) prefetch_path(w_.kept_words[i + kAhead]);
+        if (i + kAhead + s_.window < kept)
+          prefetch_row<kSharing>(w_.inputs, w_.kept_words[i + kAhead + s_.window], s_.stride);
+      }
+      const Window around = window(i, kept);
+      if (around.contexts() == 0) continue;
+      if (s_.skip_gram)
+        skip_gram(around);
+      else
+        cbow(around);
+      if constexpr (kSharing == Sharing::kHot) count_down();
+    }
+  }
+
+  FASTRNN_INLINE void prefetch_path(int32_t word) {
+    const int64_t begin = s_.path_offsets[word], end = s_.path_offsets[word + 1];
+    // The first nodes are hot; cold ones come one per turn after them.
+    for (int64_t k = begin; k < end; ++k)
+      if (s_.path_rows[k] >= 32) prefetch_row<kSharing>(w_.nodes, s_.path_rows[k], s_.stride);
+  }
+
+  /// Of one center, a center ahead, so that their rows arrive in time; -1 where the center itself was drawn.
+  FASTRNN_INLINE void draw_negatives(const Window& around) {
+    const int32_t center = w_.kept_words[around.center];
+    const uint64_t draw = w_.kept_draws[around.center];
+    int32_t* targets = targets_of(around.center);
+    const int count = s_.negative * (s_.skip_gram ? around.contexts() : 1);
+    for (int j = 0; j < count; ++j) {
+      const uint64_t z = negative_draw(draw, uint64_t(j));
+      const int32_t column = int32_t(((z >> 32) * uint64_t(s_.vocab)) >> 32);
+      const int32_t target = uint32_t(z) < s_.alias_threshold[column] ? column : s_.alias_index[column];
+      targets[j] = target == center ? -1 : target;
+      prefetch_row<kSharing>(w_.negatives, target, s_.stride);
+    }
+    prefetch_row<kSharing>(w_.negatives, center, s_.stride);
+  }
+  FASTRNN_INLINE int32_t* targets_of(int center) {
+    return w_.targets + int64_t(center & 1) * s_.negative * (s_.skip_gram ? 2 * s_.window : 1);
+  }
+
+  /// Addresses of the center's path, and how many.
+  FASTRNN_INLINE int find_path(int32_t center, float** rows) {
+    const int64_t begin = s_.path_offsets[center];
+    const int count = int(s_.path_offsets[center + 1] - begin);
+    for (int k = 0; k < count; ++k) rows[k] = find_row<kSharing>(w_.nodes, s_.path_rows[begin + k], s_.stride);
+    return count;
+  }
+
+  FASTRNN_INLINE int find_negatives(int32_t center, const int32_t* targets, float** rows) {
+    int count = 0;
+    rows[count++] = find_row<kSharing>(w_.negatives, center, s_.stride);
+    for (int j = 0; j < s_.negative; ++j)
+      if (targets[j] >= 0) rows[count++] = find_row<kSharing>(w_.negatives, targets[j], s_.stride);
+    return count;
+  }
+
+  /// Where the outputs are not to be trained, the step works on copies.
+  FASTRNN_INLINE void protect(float** rows, int count) {
+    if (s_.train_outputs) return;
+    for (int r = 0; r < count; ++r) {
+      float* const copy = w_.frozen + int64_t(r) * s_.stride;
+      __builtin_memcpy(copy, rows[r], size_t(s_.stride) * sizeof(float));
+      rows[r] = copy;
+    }
+  }
+
+  /// The step of C contexts with their common rows; labels(first row of a register).
+  template <int C, class Labels>
+  FASTRNN_INLINE void step(float** rows, int count, const Labels& labels, bool skip_saturated,
+                           const float* const* inputs, float* const* errors, bool add) {
+    constexpr int D = C < kDotContexts ? C : kDotContexts;
+    for (int r = count; r % kRowTile; ++r) rows[r] = rows[0];  // a whole number of tiles
+    for (int first = 0; first < count; first += W) {
+      const int left = count - first < W ? count - first : W;
+      const V label = labels(first);
+      V f[C];
+#pragma GCC unroll 8
+      for (int c = 0; c + D <= C; c += D)
+        dot_products<D>(rows + first, (left + kRowTile - 1) / kRowTile, inputs + c, registers_, f + c);
+      if constexpr (C % D != 0)
+        dot_products<C % D>(rows + first, (left + kRowTile - 1) / kRowTile, inputs + C / D * D, registers_,
+                            f + C / D * D);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) {
+        const V g = gradient(f[c], label, skip_saturated, s_.sigmoid_table) * V(alpha_);
+        g.store(w_.coefficients + c * g_stride_ + first);
+        if (__builtin_expect(s_.loss, 0)) add_loss(f[c], label, left);
+      }
+    }
+    update<C>(rows, count, w_.coefficients, g_stride_, inputs, errors, add, registers_);
+  }
+
+  FASTRNN_INLINE void add_loss(V f, V label, int count) {
+    float scores[W], labels[W];
+    f.store(scores);
+    label.store(labels);
+    double sum = 0;
+    for (int i = 0; i < count; ++i) {
+      const double x = labels[i] > 0 ? -double(scores[i]) : double(scores[i]);  // -log sigmoid(-x)
+      sum += (x > 0 ? x : 0) + __builtin_log1p(__builtin_exp(x > 0 ? -x : x));
+    }
+    w_.counts.loss += sum;
+  }
+
+  template <int C>
+  FASTRNN_INLINE void path_step(float** rows, int count, int32_t center, const float* const* inputs,
+                                float* const* errors) {
+    const uint64_t code = s_.codes[center];
+    step<C>(rows, count, [&](int first) { return path_labels(code, first); }, true, inputs, errors, false);
+  }
+
+  FASTRNN_INLINE void negative_step(float** rows, int count, const float* input, float* error, bool add) {
+    const auto labels = [](int first) {
+      float lanes[W] = {};
+      lanes[0] = first == 0 ? 1.0f : 0.0f;
+      return V::load(lanes);
+    };
+    step<1>(rows, count, labels, s_.skip_saturated_negatives, &input, &error, add);
+  }
+
+  FASTRNN_INLINE void add_error(float* row, const float* error, float factor) {
+    const V f(factor);
+    for (int j = 0; j < registers_; ++j) fma(f, V::load(error + j * W), V::load(row + j * W)).store(row + j * W);
+  }
+
+  FASTRNN_INLINE float lock(int32_t word) const { return s_.vectors_lockf ? s_.vectors_lockf[word] : 1.0f; }
+
+  template <int C>
+  FASTRNN_INLINE void skip_gram_tile(const Window& around, int first, float** path, int turns) {
+    const int32_t center = w_.kept_words[around.center];
+    float* inputs[C];
+    float* errors[C];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+      inputs[c] = find_row<kSharing>(w_.inputs, w_.kept_words[around.context(first + c)], s_.stride);
+      errors[c] = w_.errors + c * s_.stride;
+    }
+    if (turns) path_step<C>(path, turns, center, inputs, errors);
+    if (s_.negative) {
+      float** const rows = const_cast<float**>(w_.pointers) + kMaxTurns + kRowTile;
+      for (int c = 0; c < C; ++c) {
+        const int count = find_negatives(center, targets_of(around.center) + (first + c) * s_.negative, rows);
+        protect(rows, count);
+        negative_step(rows, count, inputs[c], errors[c], turns > 0);
+        // At once, so that a word that is twice in the window is seen as it now is.
+        add_error(inputs[c], errors[c], lock(w_.kept_words[around.context(first + c)]));
+      }
+    } else if (turns) {
+      for (int c = 0; c < C; ++c)
+        add_error(inputs[c], errors[c], lock(w_.kept_words[around.context(first + c)]));
+    }
+  }
+
+  FASTRNN_INLINE void skip_gram(const Window& around) {
+    const int contexts = around.contexts();
+    float** const path = const_cast<float**>(w_.pointers);
+    const int32_t center = w_.kept_words[around.center];
+    int turns = 0;
+    if (s_.hierarchical()) {
+      turns = find_path(center, path);
+      protect(path, turns);
+    }
+    // Without a path to share there is nothing to gain from a tile.
+    const int tile = s_.strict || turns == 0 ? 1 : kMaxContexts;
+    const int tiles = (contexts + tile - 1) / tile;
+    for (int t = 0, first = 0; t < tiles; ++t) {
+      const int size = (contexts - first + tiles - t - 1) / (tiles - t);
+      skip_gram_tile_of(size, around, first, path, turns);
+      first += size;
+    }
+    w_.counts.pairs += contexts;
+  }
+
+  /// Not inlined: one copy of each size serves all callers.
+  __attribute__((noinline)) void skip_gram_tile_of(int size, const Window& around, int first, float** path,
+                                                   int turns) {
+    with_constant<kMaxContexts>(
+        size, [&](auto c) { skip_gram_tile<decltype(c)::value>(around, first, path, turns); });
+  }
+
+  FASTRNN_INLINE void cbow(const Window& around) {
+    const int contexts = around.contexts();
+    const int32_t center = w_.kept_words[around.center];
+    float* const h = w_.input_sum;
+    float* const e = w_.errors;
+    float** const rows = const_cast<float**>(w_.pointers);
+    float** const inputs = rows + 2 * (kMaxTurns + kRowTile) + s_.negative + 1;
+    for (int c = 0; c < contexts; ++c)
+      inputs[c] = find_row<kSharing>(w_.inputs, w_.kept_words[around.context(c)], s_.stride);
+    const V scale(s_.mean ? 1.0f / float(contexts) : 1.0f);
+    for (int j = 0; j < registers_; ++j) {
+      V sum = V::load(inputs[0] + j * W);
+      for (int c = 1; c < contexts; ++c) sum = sum + V::load(inputs[c] + j * W);
+      (sum * scale).store(h + j * W);
+    }
+    bool add = false;
+    if (s_.hierarchical()) {
+      const int turns = find_path(center, rows);
+      protect(rows, turns);
+      const float* const input = h;
+      if (turns) path_step<1>(rows, turns, center, &input, &e);
+      add = turns > 0;
+    }
+    if (s_.negative) {
+      const int count = find_negatives(center, targets_of(around.center), rows);
+      protect(rows, count);
+      negative_step(rows, count, h, e, add);
+      add = true;
+    }
+    if (add) {
+      const float share = s_.divide ? 1.0f / float(contexts) : 1.0f;
+      for (int c = 0; c < contexts; ++c)
+        add_error(inputs[c], e, share * lock(w_.kept_words[around.context(c)]));
+    }
+    w_.counts.pairs += 1;
+  }
+
+  FASTRNN_INLINE void count_down() {
+    for (int t = 0; t < kTiers; ++t) {
+      if (--w_.tier_countdown[t] > 0) continue;
+      w_.tier_countdown[t] = w_.tier_interval[t];
+      merge_tier(t);
+    }
+  }
+  FASTRNN_INLINE void merge_tier(int t) {
+    const int32_t begin = t ? kTierEnds[t - 1] : 0;
+    Rows* const all[] = {&w_.inputs, &w_.nodes, &w_.negatives};
+    for (Rows* rows : all)
+      if (rows->hot > begin) merge_hot(*rows, begin, kTierEnds[t], s_.stride);
+  }
+
+  const Settings& s_;
+  Worker& w_;
+  const uint64_t key_;
+  const float alpha_;
+  const int registers_;
+  const int g_stride_;
+};
+
+}  // namespace word2vec
+}  // namespace FASTRNN_ISA
+}  // namespace fastrnn

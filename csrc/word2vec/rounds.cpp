@@ -1,0 +1,149 @@
+#include "word2vec/rounds.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "word2vec/random.h"
+
+namespace fastrnn {
+namespace word2vec {
+namespace {
+
+// How much of the way to where a row is pulled one visit goes, over the learning rate: sets how far rows that several
+// shards have pulled the same way are averaged rather than summed. Measured by held-out likelihood.
+constexpr double kPull = 0.5;
+
+}  // namespace
+
+Rounds::Rounds(const Settings& settings, const Kernels& kernels, int threads, const std::vector<int64_t>& chunks)
+    : settings_(settings), kernels_(kernels), threads_(threads), chunks_(chunks) {
+  int64_t longest = 0;  // words of a shard
+  for (size_t i = 0; i + 1 < chunks.size(); ++i)
+    longest = std::max(longest, settings.offsets[chunks[i + 1]] - settings.offsets[chunks[i]]);
+  longest = longest / kShards + 2 * kMaxPiece;
+  const int64_t per_word[3] = {1, kMaxTurns,
+                               int64_t(settings.negative) * (settings.skip_gram ? 2 * settings.window : 1) + 1};
+  shards_.reserve(kShards);
+  for (int i = 0; i < kShards; ++i) {
+    shards_.emplace_back(settings);
+    Shard& shard = shards_.back();
+    for (int m = 0; m < 3; ++m) {
+      Rows& rows = *shard.rows(m);
+      if (!rows.shared) continue;
+      const int64_t most = std::min(settings.vocab, longest * per_word[m]);
+      shard.copies[m] = Array<float>(most * settings.stride);
+      shard.slots[m] = Array<int32_t>(settings.vocab);
+      shard.lists[m] = Array<int32_t>(2 * most);
+      rows.copy = shard.copies[m].get();
+      rows.slot = shard.slots[m].get();
+      rows.touched = shard.lists[m].get();
+      rows.visits = rows.touched + most;
+      std::fill_n(rows.slot, settings.vocab, -1);
+    }
+  }
+  barrier_.reset(threads);
+}
+
+void Rounds::cut(int64_t round) {
+  for (Shard& shard : shards_) shard.pieces.clear();
+  const int64_t first = chunks_[size_t(round)], last = chunks_[size_t(round) + 1];
+  const int64_t start = settings_.offsets[first], words = settings_.offsets[last] - start;
+  size_t shard = 0;
+  for (int64_t s = first; s < last; ++s) {
+    for (int64_t begin = settings_.offsets[s]; begin < settings_.offsets[s + 1]; begin += kMaxPiece) {
+      const int64_t end = std::min(begin + kMaxPiece, settings_.offsets[s + 1]);
+      shards_[shard].pieces.push_back({begin, end});
+      if ((end - start) * kShards >= words * int64_t(shard + 1) && shard + 1 < kShards) ++shard;
+    }
+  }
+}
+
+int64_t Rounds::run(int thread, const Epoch& epoch, int64_t first, const std::atomic<bool>& stop,
+                    std::atomic<int64_t>& done) {
+  const uint64_t key = epoch_key(settings_.seed, epoch.number);
+  for (int64_t round = first; round + 1 < int64_t(chunks_.size()); ++round) {
+    if (thread == 0) {
+      stopping_ = stop.load(std::memory_order_relaxed);
+      cut(round);
+      next_shard_.store(0, std::memory_order_relaxed);
+    }
+    barrier_.wait();
+    if (stopping_) return round;
+    const double alpha = epoch.alpha_at(settings_, chunks_[size_t(round)]);
+    for (int i; (i = next_shard_.fetch_add(1, std::memory_order_relaxed)) < kShards;) {
+      Shard& shard = shards_[size_t(i)];
+      for (const Piece& piece : shard.pieces)
+        kernels_.train_shard(settings_, shard, piece.begin, piece.end, key, float(alpha));
+    }
+    barrier_.wait();
+    merge(thread, alpha);
+    barrier_.wait();
+    if (thread == 0) done.store(round + 1, std::memory_order_relaxed);
+  }
+  return int64_t(chunks_.size()) - 1;
+}
+
+void Rounds::merge(int thread, double alpha) {
+  const Array<float> sum(settings_.stride);
+  for (int m = 0; m < 3; ++m) {
+    for (int i = 0; i < kShards; ++i) {
+      const Rows& rows = *shards_[size_t(i)].rows(m);
+      if (!rows.shared) break;
+      for (int32_t k = 0; k < rows.num_touched; ++k) {
+        const int32_t row = rows.touched[k];
+        if (row % threads_ == thread && rows.slot[row] >= 0) merge_row(m, row, i, sum.get(), alpha);
+      }
+    }
+  }
+  barrier_.wait();  // the lists are read by all threads
+  for (int i = thread; i < kShards; i += threads_)
+    for (int m = 0; m < 3; ++m) shards_[size_t(i)].rows(m)->num_touched = 0;
+}
+
+/// With q what a shard's visits leave of a row's distance to where it is pulled, m shards one after another would go
+/// 1 - q^m of the way; each alone went 1 - q. So their sum is scaled by (1 - q^m) / (m (1 - q)): 1 where visits are
+/// few, 1 / m, the mean, where every shard has gone all the way.
+void Rounds::merge_row(int matrix, int32_t row, int first_shard, float* sum, double alpha) {
+  Rows* touched[kShards];
+  int count = 0;
+  int64_t visits = 0;
+  for (int i = first_shard; i < kShards; ++i) {
+    Rows* rows = shards_[size_t(i)].rows(matrix);
+    if (rows->slot[row] < 0) continue;
+    touched[count++] = rows;
+    visits += rows->visits[rows->slot[row]];
+  }
+  const size_t bytes = size_t(settings_.stride) * sizeof(float);
+  float* const target = touched[0]->shared + int64_t(row) * settings_.stride;
+  const auto copy_of = [&](Rows* rows) { return rows->copy + int64_t(rows->slot[row]) * settings_.stride; };
+  if (count == 1) {
+    memcpy(target, copy_of(touched[0]), bytes);
+  } else {
+    const double pulls = double(settings_.skip_gram ? settings_.window + 1 : 1);
+    const double log_q = -alpha * kPull * pulls * double(visits) / count;
+    const double weight = expm1(count * log_q) / (count * expm1(log_q));
+    memcpy(sum, target, bytes);
+    for (int i = 0; i < count; ++i)
+      kernels_.blend(sum, copy_of(touched[i]), target, weight < 1 ? float(weight) : 1.0f, settings_.stride);
+    memcpy(target, sum, bytes);
+  }
+  for (int i = 0; i < count; ++i) touched[i]->slot[row] = -1;
+}
+
+Counts Rounds::counts() const {
+  Counts all;
+  for (const Shard& shard : shards_) {
+    all.words += shard.counts.words;
+    all.kept += shard.counts.kept;
+    all.pairs += shard.counts.pairs;
+    all.loss += shard.counts.loss;
+  }
+  return all;
+}
+
+void Rounds::clear_counts() {
+  for (Shard& shard : shards_) shard.counts = {};
+}
+
+}  // namespace word2vec
+}  // namespace fastrnn

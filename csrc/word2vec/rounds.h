@@ -1,0 +1,61 @@
+#pragma once
+// Deterministic training for any number of threads. An epoch is cut into rounds, a round into kShards shards. Every
+// shard trains on copies of the rows it touches, blind to the others; then the copies are merged row by row, in the
+// order of the shards. Nothing depends on which thread does which shard or row, so neither do the results.
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "cpu/parallel.h"
+#include "word2vec/kernels.h"
+#include "word2vec/memory.h"
+#include "word2vec/schedule.h"
+
+namespace fastrnn {
+namespace word2vec {
+
+class Rounds {
+ public:
+  static constexpr int kShards = 8;           // at most so many threads have work
+  static constexpr int64_t kMaxPiece = 1000;  // words of a sentence piece, so that a round can be split
+
+  Rounds(const Settings& settings, const Kernels& kernels, int threads, const std::vector<int64_t>& chunks);
+
+  /// One thread's part of the rounds from `first` on. All threads call this; thread 0 asks `stop` before each round.
+  /// Returns the first round that was not done.
+  int64_t run(int thread, const Epoch& epoch, int64_t first, const std::atomic<bool>& stop,
+              std::atomic<int64_t>& done);
+
+  Counts counts() const;  // of all shards, added up in their order
+  void clear_counts();
+
+ private:
+  struct Piece {
+    int64_t begin, end;  // tokens
+  };
+  struct Shard : WorkerMemory {
+    using WorkerMemory::WorkerMemory;
+    std::vector<Piece> pieces;
+    Array<float> copies[3];
+    Array<int32_t> slots[3];
+    Array<int32_t> lists[3];
+    Rows* rows(int matrix) { return matrix == 0 ? &inputs : matrix == 1 ? &nodes : &negatives; }
+  };
+
+  void cut(int64_t round);
+  void merge(int thread, double alpha);
+  void merge_row(int matrix, int32_t row, int first_shard, float* sum, double alpha);
+
+  const Settings& settings_;
+  const Kernels& kernels_;
+  const int threads_;
+  const std::vector<int64_t>& chunks_;
+  std::vector<Shard> shards_;
+  Barrier barrier_;
+  std::atomic<int> next_shard_{0};
+  bool stopping_ = false;
+};
+
+}  // namespace word2vec
+}  // namespace fastrnn

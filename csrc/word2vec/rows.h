@@ -1,0 +1,72 @@
+#pragma once
+// Where a thread finds the rows it trains: in the shared matrix, in its copies of the hot rows, or in a shard's copies
+// of all rows that it touches.
+
+#include "cpu/vec.h"
+#include "word2vec/settings.h"
+
+namespace fastrnn {
+namespace FASTRNN_ISA {
+namespace word2vec {
+
+using namespace fastrnn::word2vec;
+
+enum class Sharing {
+  kDirect,  // one thread, or cold rows only: Hogwild on the shared matrix
+  kHot,     // copies of the first rows, because a row that two cores write in turn costs 100 ns each time
+  kShard,   // copies of all rows touched: nobody sees another shard's updates before the round ends
+};
+
+/// Not inlined: a row is touched for the first time in a shard far less often than again.
+static __attribute__((noinline)) int32_t copy_row(Rows& rows, int32_t row, int stride) {
+  const int32_t slot = rows.num_touched++;
+  rows.touched[slot] = row;
+  rows.slot[row] = slot;
+  rows.visits[slot] = 0;
+  __builtin_memcpy(rows.copy + int64_t(slot) * stride, rows.shared + int64_t(row) * stride,
+                   size_t(stride) * sizeof(float));
+  return slot;
+}
+
+template <Sharing kSharing>
+FASTRNN_INLINE float* find_row(Rows& rows, int32_t row, int stride) {
+  if constexpr (kSharing == Sharing::kDirect) {
+    return rows.shared + int64_t(row) * stride;
+  } else if constexpr (kSharing == Sharing::kHot) {
+    return (row < rows.hot ? rows.copy : rows.shared) + int64_t(row) * stride;
+  } else {
+    int32_t slot = rows.slot[row];
+    if (slot < 0) slot = copy_row(rows, row, stride);
+    ++rows.visits[slot];
+    return rows.copy + int64_t(slot) * stride;
+  }
+}
+
+/// Starts loading a row that will be wanted soon.
+template <Sharing kSharing>
+FASTRNN_INLINE void prefetch_row(const Rows& rows, int32_t row, int stride) {
+  const float* p = rows.shared + int64_t(row) * stride;
+  if constexpr (kSharing == Sharing::kHot) {
+    if (row < rows.hot) return;
+  } else if constexpr (kSharing == Sharing::kShard) {
+    if (rows.slot[row] >= 0) p = rows.copy + int64_t(rows.slot[row]) * stride;
+  }
+  for (int i = 0; i < stride; i += 16) __builtin_prefetch(p + i, 1);
+}
+
+/// Adds what this thread has changed in rows [begin, end) to the shared ones, and copies those anew. Another thread
+/// may do the same at the same time; the update of a number that both write in that instant may be lost.
+static __attribute__((noinline)) void merge_hot(Rows& rows, int32_t begin, int32_t end, int stride) {
+  using V = Vec<float>;
+  const int64_t last = int64_t(end < rows.hot ? end : rows.hot) * stride;
+  for (int64_t i = int64_t(begin) * stride; i < last; i += V::kLanes) {
+    const V merged = V::load(rows.shared + i) + (V::load(rows.copy + i) - V::load(rows.base + i));
+    merged.store(rows.shared + i);
+    merged.store(rows.copy + i);
+    merged.store(rows.base + i);
+  }
+}
+
+}  // namespace word2vec
+}  // namespace FASTRNN_ISA
+}  // namespace fastrnn

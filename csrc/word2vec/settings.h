@@ -1,0 +1,96 @@
+#pragma once
+// What a training run is told, and the memory it works on. All arrays belong to the caller and outlive the run.
+
+#include <stdint.h>
+
+namespace fastrnn {
+namespace word2vec {
+
+constexpr int kMaxTurns = 64;  // of a path: its turns are the bits of one word
+constexpr int kSigmoidEntries = 1000;
+
+/// Hot rows are merged in tiers, the hottest most often: rows [kTierEnds[t - 1], kTierEnds[t]).
+constexpr int kTiers = 3;
+constexpr int32_t kTierEnds[kTiers] = {32, 256, INT32_MAX};
+
+struct Settings {
+  // [vocab, stride] each, rows 64-byte aligned and padded with zeros; the outputs that are not trained are null.
+  float* vectors = nullptr;           // row: word
+  float* node_vectors = nullptr;      // row: node of the tree, the most visited first
+  float* negative_vectors = nullptr;  // row: word
+  int64_t vocab = 0;
+  int vector_size = 0, stride = 0;
+
+  const int32_t* ids = nullptr;      // the corpus
+  const int64_t* offsets = nullptr;  // [num_sentences + 1], into ids
+  int64_t num_sentences = 0;
+
+  const uint32_t* keep = nullptr;  // [vocab]: a token stays if its draw is at most this; null: all stay
+
+  const int64_t* path_offsets = nullptr;  // [vocab + 1], into path_rows
+  const int32_t* path_rows = nullptr;     // rows of node_vectors from the root on
+  const uint64_t* codes = nullptr;        // [vocab]: bit k is the turn at the k-th node
+
+  const uint32_t* alias_threshold = nullptr;  // [vocab]
+  const int32_t* alias_index = nullptr;
+  int negative = 0;
+
+  const float* vectors_lockf = nullptr;  // [vocab]: factor on the updates of a word's vector; null: 1
+  bool train_outputs = true;
+
+  int window = 5;
+  bool shrink_windows = true;
+  bool skip_gram = false;
+  bool mean = true;            // CBOW: the mean of the context, not its sum
+  bool divide = false;         // CBOW: each context word gets its share of the gradient, not the whole
+  const float* sigmoid_table = nullptr;  // word2vec.c's, of kSigmoidEntries; null: exact
+  bool skip_saturated_negatives = false;
+  bool strict = false;  // one pair after another, as word2vec.c
+  bool loss = false;
+  int max_kept = 10000;  // words of a sentence piece
+  uint64_t seed = 1;
+
+  bool hierarchical() const { return node_vectors != nullptr; }
+  int max_rows() const { return negative + 1 > kMaxTurns ? negative + 1 : kMaxTurns; }
+};
+
+/// Where the words of one thread's rows live.
+struct Rows {
+  float* shared;  // the matrix that all threads see
+  // Threads of a fast run keep copies of the first `hot` rows, merged into the shared ones now and then.
+  float* copy = nullptr;
+  float* base = nullptr;  // the shared rows when they were last copied
+  int32_t hot = 0;
+  // Shards of a deterministic run have a copy of every row that they touch.
+  int32_t* slot = nullptr;  // [vocab]: position of the row in `copy`, or -1
+  int32_t* touched = nullptr;  // rows in the order of their slots
+  int32_t* visits = nullptr;   // of each slot, since the round began
+  int32_t num_touched = 0;
+};
+
+struct Counts {
+  int64_t words = 0;  // in the vocabulary, before subsampling
+  int64_t kept = 0;
+  int64_t pairs = 0;  // what was trained: centers (CBOW) or center and context (skip-gram)
+  double loss = 0;    // in nats
+};
+
+/// One thread's memory.
+struct Worker {
+  Rows inputs, nodes, negatives;
+  int32_t* kept_words;  // [max_kept]
+  uint64_t* kept_draws;
+  float* input_sum;     // [stride]
+  float* errors;        // [window tile, stride]
+  float* coefficients;  // [window tile, max_rows rounded up to a register]
+  const float** pointers;
+  int32_t* targets;  // two centers' worth of negative samples
+  float* frozen;     // [max_rows, stride]: copies of outputs that are not to be trained
+  // Words until each tier of hot rows is merged.
+  int64_t tier_countdown[kTiers] = {};
+  int64_t tier_interval[kTiers] = {};
+  Counts counts;
+};
+
+}  // namespace word2vec
+}  // namespace fastrnn
