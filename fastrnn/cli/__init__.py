@@ -1,4 +1,4 @@
-"""The command line: ``fastrnn demo``, ``fastrnn info``, ``fastrnn bench``.
+"""The command line: ``fastrnn demo``, ``info``, ``bench``, ``word2vec``.
 
 It draws with typer, rich and matplotlib, which come with the extra ``demo``; the library itself
 needs none of them.

@@ -12,7 +12,7 @@ from fastrnn.cli import hint, needed
 
 app = typer.Typer(
     name="fastrnn",
-    help="Fused recurrent layers: see them at work, see what is built in, measure them.",
+    help="Fused recurrent layers and word vectors: see them at work, use and measure them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,4 +42,4 @@ def friendly_errors() -> Iterator[None]:
 
 
 # The commands import `app`, so they come last.
-from fastrnn.cli import bench, demo, info  # noqa: E402, F401
+from fastrnn.cli import bench, demo, info, word2vec  # noqa: E402, F401

@@ -1,4 +1,4 @@
-"""``fastrnn demo``: the same training twice, once with torch's layer and once with fastrnn's."""
+"""``fastrnn demo``: the same training twice, with torch's layer and fastrnn's; word vectors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from fastrnn.cli import demo_word2vec
 from fastrnn.cli.app import app, fail, friendly_errors
 
 if TYPE_CHECKING:
     from fastrnn.demo.training import Run
     from fastrnn.demo.verdict import Verdict
+
+
+class Part(str, Enum):
+    """What to show."""
+
+    all = "all"
+    layers = "layers"
+    word2vec = "word2vec"
 
 
 class Cell(str, Enum):
@@ -31,6 +40,7 @@ class Cell(str, Enum):
 
 @app.command()
 def demo(
+    part: Annotated[Part, typer.Argument(help="layers needs torch, word2vec does not.")] = Part.all,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each model.")] = 400,
     hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = 256,
     cell: Annotated[Cell, typer.Option(help="Recurrent layer.")] = Cell.lstm,
@@ -38,7 +48,9 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path(
         "fastrnn-demo.png"
     ),
-    threads: Annotated[int, typer.Option(min=0, help="Threads; 0: torch's own choice.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Threads; 0: torch's own choice, one a core for words.")
+    ] = 0,
     text: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="A UTF-8 text; none: Python's own help."),
@@ -47,10 +59,14 @@ def demo(
     """Train a character language model with torch.nn and with fastrnn.nn, and compare.
 
     Both start from the same seed and see the same batches, step by step in turns.  The exit code
-    is 1 if the two loss curves do not coincide.
+    is 1 if the two loss curves do not coincide.  Then train word vectors on the docstrings and
+    comments of Python's own library, and print neighbors of some words.
     """
     with friendly_errors():
-        _demo(steps, hidden, cell.value, seed, output, threads, text)
+        if part is not Part.word2vec:
+            _demo(steps, hidden, cell.value, seed, output, threads, text)
+        if part is not Part.layers:
+            demo_word2vec.show(Console(), seed, threads)
 
 
 def _demo(

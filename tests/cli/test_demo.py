@@ -30,7 +30,7 @@ def arguments(tmp_path: Path) -> list[str]:
     source = tmp_path / "text.txt"
     source.write_text("the quick brown fox jumps over the lazy dog; " * 60, encoding="utf-8")
     return [
-        *("demo", "--text", str(source), "--steps", "6", "--hidden", "12"),
+        *("demo", "layers", "--text", str(source), "--steps", "6", "--hidden", "12"),
         *("--threads", "1", "--output", str(tmp_path / "curves.png")),
     ]
 
@@ -86,7 +86,7 @@ def test_interrupt_is_clean(arguments: list[str], monkeypatch: pytest.MonkeyPatc
 def test_text_too_short(tmp_path: Path) -> None:
     source = tmp_path / "short.txt"
     source.write_text("too short", encoding="utf-8")
-    result = runner.invoke(app, ["demo", "--text", str(source)])
+    result = runner.invoke(app, ["demo", "layers", "--text", str(source)])
     assert result.exit_code == 1
     assert "9 characters" in " ".join(result.output.split())
 
