@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -77,39 +79,47 @@ def _run(values: dict[str, Any]) -> None:
         if values["debug"] > 0:
             typer.echo(text)
 
-    model = Word2Vec(
-        compat="word2vec.c",
-        vector_size=values["size"],
-        window=values["window"],
-        sample=values["sample"],
-        hs=int(bool(values["hs"])),
-        negative=values["negative"],
-        workers=values["threads"],
-        epochs=values["iter"],
-        min_count=values["min-count"],
-        alpha=values["alpha"],
-        sg=int(not values["cbow"]),
-    )
-    say(f"Starting training using file {values['train']}")
-    with Bar(shown=values["debug"] > 1) as bar, spooled(values["train"]) as name:
-        if values["read-vocab"]:
-            counts = read_vocabulary(values["read-vocab"])
-            model.build_vocab_from_freq(counts, corpus_count=counts.get(NEWLINE))
-        else:
-            model.build_vocab(corpus_file=name)
+    def begin(model: Word2Vec) -> None:
+        """The vocabulary is there, nothing is trained yet."""
         counts = kept_counts(model)
         say(f"Vocab size: {len(counts)}\nWords in train file: {sum(counts.values())}")
         if values["save-vocab"]:
             save_vocabulary(values["save-vocab"], counts)
-        if not values["output"]:
-            return
-        model.train(
-            corpus_file=name,
-            total_examples=model.corpus_count,
-            total_words=sum(counts.values()),
-            epochs=values["iter"],
-            callbacks=[bar],
-        )
+
+    settings = {
+        "compat": "word2vec.c",
+        "vector_size": values["size"],
+        "window": values["window"],
+        "sample": values["sample"],
+        "hs": int(bool(values["hs"])),
+        "negative": values["negative"],
+        "workers": values["threads"],
+        "epochs": values["iter"],
+        "min_count": values["min-count"],
+        "alpha": values["alpha"],
+        "sg": int(not values["cbow"]),
+    }
+    say(f"Starting training using file {values['train']}")
+    with (
+        warnings.catch_warnings(),
+        Bar(values["debug"] > 1, begin) as bar,
+        spooled(values["train"]) as name,
+    ):
+        warnings.simplefilter("ignore", UserWarning)  # the original has -hs and -negative both on
+        if values["output"] and not values["read-vocab"]:
+            model = Word2Vec(corpus_file=name, callbacks=[bar], **settings)
+        else:
+            model = Word2Vec(**settings)
+            if values["read-vocab"]:
+                counts = read_vocabulary(values["read-vocab"])
+                model.build_vocab_from_freq(counts, corpus_count=counts.get(NEWLINE))
+            else:
+                model.build_vocab(corpus_file=name)
+            if not values["output"]:
+                begin(model)
+                return
+            words = int(model.counts.sum())
+            model.train(corpus_file=name, total_words=words, epochs=values["iter"], callbacks=[bar])
     if values["classes"]:
         save_classes(values["output"], model, values["classes"])
     else:
@@ -144,14 +154,15 @@ def save_vocabulary(path: str, counts: Mapping[str, int]) -> None:
 def save_classes(path: str, model: Word2Vec, classes: int) -> None:
     """Lines of a word and its class: k-means on the vectors brought to length 1."""
     try:
-        from sklearn.cluster import KMeans
+        clusters = importlib.import_module("sklearn.cluster")
     except ImportError as error:
         raise ValueError('-classes needs scikit-learn: pip install "fastrnn[plot]"') from error
     words = model.wv.index_to_key
     if classes > len(words):
         raise ValueError(f"-classes {classes} is more than the vocabulary's {len(words)} words")
     vectors = model.wv.get_normed_vectors()
-    found = KMeans(classes, n_init=1, max_iter=10, random_state=1).fit_predict(vectors)
+    kmeans = clusters.KMeans(classes, n_init=1, max_iter=10, random_state=1)
+    found = kmeans.fit_predict(vectors)
     write_lines(path, (f"{word} {number}" for word, number in zip(words, found)))
 
 

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from fastrnn.word2vec.callbacks import CallbackAny2Vec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastrnn.word2vec import Word2Vec, callbacks
 
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 class Bar(CallbackAny2Vec):
     """A callback of Word2Vec that is also a context; on stderr, and only on a terminal."""
 
-    def __init__(self, shown: bool = True) -> None:
+    def __init__(self, shown: bool = True, on_begin: Callable[[Word2Vec], None] | None = None):
         console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -29,6 +31,7 @@ class Bar(CallbackAny2Vec):
             console=console,
             disable=not (shown and console.is_terminal),
         )
+        self.on_begin = on_begin
         self.task: TaskID | None = None
         self.began = 0.0
 
@@ -44,7 +47,9 @@ class Bar(CallbackAny2Vec):
     ) -> None:
         self.progress.stop()
 
-    def on_train_begin(self, model: Word2Vec) -> None:  # noqa: ARG002
+    def on_train_begin(self, model: Word2Vec) -> None:
+        if self.on_begin:
+            self.on_begin(model)  # the vocabulary is there
         self.began = time.perf_counter()
         self.task = self.progress.add_task("training", total=None, rate="")
 

@@ -87,9 +87,21 @@ def train(
         from fastrnn.word2vec import Word2Vec
 
         _check_target(output)
+        start = time.perf_counter()
+
+        def begin(model: Word2Vec) -> None:
+            if not quiet:
+                typer.echo(
+                    f"{model.corpus_total_words:,} words of text, {len(model.wv):,} in the "
+                    f"vocabulary, read in {time.perf_counter() - start:.1f} s",
+                    err=True,
+                )
+
         cbow = architecture is Architecture.cbow
-        with Bar(shown=not quiet) as bar, spooled(text) as name:
+        with Bar(not quiet, begin) as bar, spooled(text) as name:
             trained = Word2Vec(
+                corpus_file=name,
+                callbacks=[bar],
                 vector_size=size,
                 window=window,
                 min_count=min_count,
@@ -106,29 +118,14 @@ def train(
                 deterministic=deterministic,
                 compat=None if compat is Compat.fastrnn else compat.value,
             )
-            start = time.perf_counter()
-            trained.build_vocab(corpus_file=name)
-            if not quiet:
-                typer.echo(
-                    f"{trained.corpus_total_words:,} words of text, {len(trained.wv):,} in the "
-                    f"vocabulary, read in {time.perf_counter() - start:.1f} s",
-                    err=True,
-                )
-            start = time.perf_counter()
-            trained.train(
-                corpus_file=name,
-                total_examples=trained.corpus_count,
-                total_words=trained.corpus_total_words,
-                epochs=epochs,
-                callbacks=[bar],
-            )
-            seconds = time.perf_counter() - start
         save(trained.wv, output, kind)
         if model:
             trained.save(model)
         if not quiet:
             where = "stdout" if output == STDIN else output
-            typer.echo(f"trained in {seconds:.1f} s; vectors are in {where}", err=True)
+            typer.echo(
+                f"trained in {trained.total_train_time:.1f} s; vectors are in {where}", err=True
+            )
 
 
 def _check_target(output: str) -> None:

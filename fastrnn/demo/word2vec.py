@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,6 +37,7 @@ def train(sentences: list[list[str]], seed: int, threads: int, epochs: int = EPO
     from fastrnn.word2vec import Word2Vec
 
     model = Word2Vec(
+        sentences,
         vector_size=64,
         window=5,
         min_count=5,
@@ -51,7 +51,4 @@ def train(sentences: list[list[str]], seed: int, threads: int, epochs: int = EPO
         workers=threads,
         deterministic=True,
     )
-    model.build_vocab(sentences)
-    start = time.perf_counter()
-    model.train(sentences, total_examples=model.corpus_count, epochs=epochs)
-    return Trained(model, time.perf_counter() - start)
+    return Trained(model, model.total_train_time)

@@ -54,14 +54,5 @@ def job(job: dict[str, Any]) -> dict[str, Any]:
     """What the process does."""
     from fastrnn.word2vec import Word2Vec
 
-    model = Word2Vec(**worker.options(job["training"]), **job["extra"])
-    model.build_vocab(corpus_file=job["corpus"])
-    model.train(
-        corpus_file=job["corpus"],
-        total_examples=model.corpus_count,
-        total_words=model.corpus_total_words,
-        epochs=model.epochs,
-    )
-    lines = Path(job["held_out"]).read_text(encoding="utf-8").splitlines()
-    scores = model.score([line.split() for line in lines], total_sentences=len(lines))
-    return {"log_likelihood": float(scores.sum(dtype="float64"))}
+    model = Word2Vec(corpus_file=job["corpus"], **worker.options(job["training"]), **job["extra"])
+    return {"log_likelihood": model.log_likelihood(Path(job["held_out"]))}
