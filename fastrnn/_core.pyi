@@ -6,6 +6,7 @@ public ways in.  Addresses are ``int``; ``0`` means "not given".  All strides ar
 elements, and the last dimension of every array is contiguous.
 """
 
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import numpy as np
@@ -159,6 +160,49 @@ class word2vec:
     """Submodule; used by ``fastrnn.word2vec``, which checks every argument first."""
 
     # Reading text: vocabulary and encoding (csrc/word2vec/vocabulary, text).
+    class TextReader:
+        """Counts and numbers the words of a text that streams by; see csrc/word2vec/text.h.
+
+        Reading methods return None, or the offset in the file and the first bytes that are no
+        UTF-8. ``report(bytes_done)`` is called a few times a second.
+        """
+
+        pruned: bool  # rare words were dropped on the way: there are no ids
+        total_words: int
+        line_ends: int
+        def __init__(
+            self,
+            *,
+            threads: int,
+            max_words: int = 0,  # prune beyond so many different words, as gensim does
+            keep_ids: bool = True,
+            lines: bool = True,
+            as_word2vec_c: bool = False,
+            # verdicts of (words, counts, least); None: counts[i] >= least
+            prune: Callable[[list[str], list[int], int], list[bool]] | None = None,
+            vocabulary: list[str] | None = None,  # drop all other words, count none
+        ) -> None: ...
+        def read_file(
+            self, descriptor: int, size: int, report: Callable[[int], object] | None = None
+        ) -> tuple[int, bytes] | None: ...
+        def feed(
+            self, data: bytes, report: Callable[[int], object] | None = None
+        ) -> tuple[int, bytes] | None: ...
+        def end_file(
+            self, report: Callable[[int], object] | None = None
+        ) -> tuple[int, bytes] | None: ...
+
+        # After the last file:
+        def sentences(self, longest: int) -> int:
+            """Lines with words; a longer one counts once for every ``longest`` words begun."""
+
+        def counts(self) -> NDArray[np.int64]: ...
+        def words(self, ids: NDArray[np.int64]) -> list[str]: ...
+        def encode(
+            self, final_ids: NDArray[np.int32], longest: int, longest_raw: int = 0
+        ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+            """ids and offsets, once; final id -1 drops a word, -2 ends a sentence in its place."""
+
 
     # Huffman tree and alias table (csrc/word2vec/huffman, alias_table).
     @staticmethod
