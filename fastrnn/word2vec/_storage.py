@@ -6,42 +6,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastrnn.word2vec._formats.aligned import ALIGNMENT, padded_storage, padded_stride
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FLOATS_PER_LINE = 16  # of 64 bytes
 _BLOCK = 1 << 20  # values drawn at a time, so that drawing takes little memory beside the matrix
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
 
-def row_stride(vector_size: int) -> int:
-    """Floats from one row to the next: ``vector_size`` rounded up to whole cache lines."""
-    return -(-vector_size // FLOATS_PER_LINE) * FLOATS_PER_LINE
-
-
-def zeros(rows: int, vector_size: int) -> NDArray[np.float32]:
-    """Storage ``[rows, stride]``, 64-byte aligned, all zero."""
-    size = rows * row_stride(vector_size)
-    raw = np.zeros(size + FLOATS_PER_LINE, np.float32)
-    start = (-raw.ctypes.data % 64) // 4
-    return raw[start : start + size].reshape(rows, row_stride(vector_size))
-
-
-def is_storage(array: NDArray[np.float32], rows: int, vector_size: int) -> bool:
-    """Whether the trainer may write into ``array`` as it is."""
+def is_storage(
+    array: NDArray[np.float32], rows: int, vector_size: int, *, writable: bool = True
+) -> bool:
+    """Whether native code can work on ``array`` as it is."""
     return (
         array.dtype == np.float32
-        and array.shape == (rows, row_stride(vector_size))
+        and array.shape == (rows, padded_stride(vector_size))
         and array.flags.c_contiguous
-        and array.flags.writeable
-        and array.ctypes.data % 64 == 0
+        and (array.flags.writeable or not writable)
+        and array.ctypes.data % ALIGNMENT == 0
     )
 
 
 def padded(matrix: NDArray[np.float32], rows: int | None = None) -> NDArray[np.float32]:
     """A copy of ``matrix [V, vector_size]`` as storage, with zero rows added up to ``rows``."""
-    storage = zeros(len(matrix) if rows is None else rows, matrix.shape[1])
+    storage: NDArray[np.float32] = padded_storage(
+        len(matrix) if rows is None else rows, matrix.shape[1]
+    )
     storage[: len(matrix), : matrix.shape[1]] = matrix
     return storage
 
@@ -87,15 +79,17 @@ def _uniform(places: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     """One value of ``[-0.5, 0.5)`` per place."""
     # Its own key, unlike that of any epoch's draws.
     key = _mix(np.array([(seed ^ 0x696E6974) + _GOLDEN & _MASK], np.uint64))[0]
-    bits = _mix(key + np.uint64(_GOLDEN) * (places + np.uint64(1)))
-    return (bits >> np.uint64(40)).astype(np.float64) / 2.0**24 - 0.5
+    bits: NDArray[np.uint64] = _mix(key + np.uint64(_GOLDEN) * (places + np.uint64(1)))
+    values: NDArray[np.float64] = (bits >> np.uint64(40)).astype(np.float64) / 2.0**24 - 0.5
+    return values
 
 
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finalizer."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return mixed
 
 
 def _c_values(places: NDArray[np.uint64], _seed: int) -> NDArray[np.float64]:
