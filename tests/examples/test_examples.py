@@ -55,3 +55,20 @@ def test_convert_model_trains_alike(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(losses) == 2
     assert math.isclose(*losses, abs_tol=2e-6)  # printed with six digits
     assert any("converted" in line for line in lines)
+
+
+def test_train_word2vec_tells_animals_from_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    example = load("train_word2vec.py")
+    model = example["main"](epochs=10)
+    assert model.loss_history[-1] < model.loss_history[0]
+    animals = set(example["SUBJECTS"]["animal"])
+    nearest = [word for word, _ in model.wv.most_similar("cat", topn=4)]
+    assert set(nearest) | {"cat"} == animals
+    assert "near cat:" in capsys.readouterr().out
+
+
+def test_train_word2vec_on_a_file(tmp_path: Path) -> None:
+    source = tmp_path / "text.txt"
+    source.write_text("she sells sea shells by the sea shore\n" * 20, encoding="utf-8")
+    model = load("train_word2vec.py")["main"](source, epochs=1)
+    assert len(model.wv) == 7
