@@ -21,7 +21,7 @@ def show(console: Console, seed: int, threads: int) -> None:
     )
     count = threads or os.cpu_count() or 1
     with console.status("training word vectors"):
-        trained = word2vec.train(sentences, seed, count)
+        trained = word2vec.train(sentences, seed, count, word2vec.EPOCHS)
     console.print(
         f"word2vec, skip-gram with hierarchical softmax: {len(trained.model.wv):,} words, "
         f"{trained.model.vector_size} dimensions, {trained.model.epochs} epochs in "

@@ -94,13 +94,24 @@ def spooled(path: str) -> Iterator[str]:
 
 def load(path: str, kind: Kind | None, limit: int | None = None) -> KeyedVectors:
     """Vectors from a file of vectors or of a whole model."""
-    from fastrnn.word2vec import KeyedVectors
+    from fastrnn.word2vec import KeyedVectors, Word2Vec
 
+    vectors: KeyedVectors
     with spooled(path) as name:
         found = kind or kind_of_file(name)
         if found is not Kind.native:
-            return KeyedVectors.load_word2vec_format(name, binary=found is Kind.bin, limit=limit)
-        return KeyedVectors.load(name)
+            vectors = KeyedVectors.load_word2vec_format(name, binary=found is Kind.bin, limit=limit)
+        elif _is_model(name):
+            vectors = Word2Vec.load(name).wv
+        else:
+            vectors = KeyedVectors.load(name)
+    return vectors
+
+
+def _is_model(path: str) -> bool:
+    """Whether one of our own files has a whole model; its kind is what its header begins with."""
+    with Path(path).open("rb") as file:
+        return b"word2vec model" in file.read(128)
 
 
 def save(vectors: Any, path: str, kind: Kind | None) -> None:

@@ -32,7 +32,7 @@ class Trained:
         return {word: self.model.wv.most_similar(word, topn=NEIGHBORS) for word in known}
 
 
-def train(sentences: list[list[str]], seed: int, threads: int, epochs: int = EPOCHS) -> Trained:
+def train(sentences: list[list[str]], seed: int, threads: int, epochs: int) -> Trained:
     """Skip-gram with hierarchical softmax; the same vectors whatever the number of threads."""
     from fastrnn.word2vec import Word2Vec
 
