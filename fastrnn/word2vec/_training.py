@@ -172,15 +172,16 @@ class Training(Running):
 
 def _stretch(corpus: EncodedCorpus, total_examples: int | None, total_words: int | None) -> float:
     """How much longer than the run the caller says the learning rate's slope is."""
-    given, true, what = total_examples, raw_sentences(corpus), "total_examples"
+    given, true, what = total_examples, {raw_sentences(corpus)}, "total_examples"
     if given is None:
-        given, true, what = total_words, raw_words(corpus), "total_words"
-    if given is None or given == true or not true:
+        # Who counted the vocabulary's words only means the same text.
+        given, true, what = total_words, {raw_words(corpus), corpus.num_words}, "total_words"
+    if given is None or given in true or not max(true):
         return 1.0
     if given < 1:
         raise ValueError(f"{what} must be at least 1, not {given}")
-    logger.warning("supplied %s (%d) did not equal the corpus's (%d)", what, given, true)
-    return given / true
+    logger.warning("supplied %s (%d) did not equal the text's (%d)", what, given, max(true))
+    return given / max(true)
 
 
 def _outside() -> int:

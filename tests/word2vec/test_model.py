@@ -1,0 +1,230 @@
+"""The constructor, the weights, and what a model does with its settings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small_corpora import TOPICS, topical, zipfian
+
+from fastrnn import KeyedVectors, Word2Vec
+from fastrnn.word2vec import _memory
+
+MODES = [
+    {"sg": 0, "hs": 1, "negative": 0},
+    {"sg": 1, "hs": 1, "negative": 0},
+    {"sg": 0, "negative": 5},
+    {"sg": 1, "negative": 5},
+]
+HS = {"hs": 1, "negative": 0}
+TINY = {"vector_size": 12, "min_count": 1, "workers": 1}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("extra", [{}, {"strict": True}, {"deterministic": True}])
+def test_words_of_one_topic_become_neighbors(mode: dict[str, int], extra: dict[str, bool]) -> None:
+    model = Word2Vec(
+        topical(), vector_size=24, window=4, sample=0, alpha=0.05, epochs=12, **mode, **extra
+    )
+    for words in TOPICS.values():
+        neighbors = [word for word, _ in model.wv.most_similar(words[0], topn=len(words) - 1)]
+        assert len(set(neighbors) & set(words)) >= len(words) - 2
+
+
+def test_both_objectives_are_trained_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="Both hierarchical softmax and negative"):
+        model = Word2Vec(zipfian(), hs=1, **TINY)
+    assert model.negative == 5
+    assert model.syn1.any() and model.syn1neg.any()
+
+
+def test_a_seed_decides_everything_in_deterministic_mode() -> None:
+    settings = {"vector_size": 12, "min_count": 1, "deterministic": True, **HS}
+    first = Word2Vec(zipfian(), workers=1, seed=3, **settings)
+    second = Word2Vec(zipfian(), workers=4, seed=3, **settings)
+    third = Word2Vec(zipfian(), workers=1, seed=4, **settings)
+    assert np.array_equal(first.wv.vectors, second.wv.vectors)
+    assert np.array_equal(first.syn1, second.syn1)
+    assert not np.allclose(first.wv.vectors, third.wv.vectors)
+
+
+def test_the_defaults_are_gensims() -> None:
+    import inspect
+
+    gensim = pytest.importorskip("gensim.models")
+    theirs = inspect.signature(gensim.Word2Vec).parameters
+    ours = inspect.signature(Word2Vec).parameters
+    shared = {name: each.default for name, each in ours.items() if name in theirs}
+    assert shared == {name: each.default for name, each in theirs.items()}
+    assert list(ours)[: len(theirs)] == list(theirs)
+    for method in ("train", "build_vocab_from_freq", "predict_output_word"):
+        theirs = inspect.signature(getattr(gensim.Word2Vec, method)).parameters
+        names = [name for name in theirs if name != "kwargs"]
+        assert list(inspect.signature(getattr(Word2Vec, method)).parameters)[: len(names)] == names
+
+
+def test_first_vectors_are_gensims_with_compat() -> None:
+    gensim = pytest.importorskip("gensim.models")
+    ours = Word2Vec(compat="gensim", seed=5, **TINY)
+    ours.build_vocab(zipfian())
+    theirs = gensim.Word2Vec(seed=5, **TINY)
+    theirs.build_vocab(zipfian())
+    assert ours.wv.index_to_key == theirs.wv.index_to_key
+    assert np.array_equal(ours.wv.vectors, theirs.wv.vectors)
+
+
+def test_first_vectors_are_small_and_depend_on_the_seed_only() -> None:
+    def start(seed: int, compat: str | None = None, size: int = 128) -> np.ndarray:
+        model = Word2Vec(vector_size=size, min_count=1, seed=seed, compat=compat)
+        model.build_vocab([[f"w{i}" for i in range(1200)]])
+        return model.wv.vectors
+
+    drawn = start(1) * 128
+    assert -0.5 <= drawn.min() < -0.499 and 0.499 < drawn.max() < 0.5
+    assert abs(drawn.mean()) < 0.005 and abs(drawn.var() - 1 / 12) < 0.001
+    assert len(np.unique(drawn[:, 0])) > 1190  # no row comes twice
+    assert np.array_equal(start(1), start(1))
+    assert not np.array_equal(start(1), start(2))
+    # word2vec.c knows one seed; its first values, computed by hand from its generator.
+    c = start(7, "word2vec.c", size=4)
+    state, expected = 1, []
+    for _ in range(4):
+        state = (state * 25214903917 + 11) % 2**64
+        expected.append(((state & 0xFFFF) / 65536 - 0.5) / 4)
+    assert np.array_equal(c[0], np.float32(expected))
+
+
+def test_rows_are_padded_and_the_padding_stays_zero() -> None:
+    model = Word2Vec(zipfian(), **HS, **TINY)
+    for storage in (model._inputs, model._nodes):
+        assert storage.shape == (60, 16)
+        assert storage.ctypes.data % 64 == 0
+        assert not storage[:, 12:].any()
+    assert np.shares_memory(model.wv.vectors, model._inputs)
+    assert model.syn1.shape == (60, 12)
+    assert not model.syn1[-1].any()  # gensim's unused row
+    assert np.array_equal(model.syn1[58], model._nodes[1, :12])  # the root
+
+
+def test_vectors_that_the_user_assigned_are_trained() -> None:
+    model = Word2Vec(negative=0, hs=1, **TINY)
+    sentences = zipfian()
+    model.build_vocab(sentences)
+    assigned = np.full((60, 12), 0.01, np.float32)
+    model.wv.vectors = assigned.copy()
+    model.train(sentences, total_examples=300, epochs=1)
+    assert not np.array_equal(model.wv.vectors, assigned)
+    assert np.shares_memory(model.wv.vectors, model._inputs)
+    model.syn1 = np.zeros((60, 12))
+    assert not model._nodes.any()
+
+
+def test_a_reordered_wv_is_refused() -> None:
+    sentences = zipfian()
+    model = Word2Vec(sentences, sorted_vocab=0, **HS, **TINY)
+    model.wv.sort_by_descending_frequency()
+    with pytest.raises(ValueError, match="keys of wv are not those"):
+        model.train(sentences, total_examples=300, epochs=1)
+
+
+def test_freezing_words_and_outputs() -> None:
+    sentences = zipfian()
+    model = Word2Vec(sentences, **HS, **TINY)
+    vectors, nodes = model.wv.vectors.copy(), model.syn1.copy()
+
+    model.freeze(["w0", "w7"])
+    model.freeze(outputs=True)
+    model.train(sentences, total_examples=300, epochs=1)
+    changed = (model.wv.vectors != vectors).any(1)
+    still = [model.wv.key_to_index[word] for word in ("w0", "w7")]
+    assert not changed[still].any() and changed.sum() > 50
+    assert np.array_equal(model.syn1, nodes)
+
+    vectors = model.wv.vectors.copy()
+    model.unfreeze()
+    model.freeze()
+    model.train(sentences, total_examples=300, epochs=1)
+    assert np.array_equal(model.wv.vectors, vectors)
+    assert not np.array_equal(model.syn1, nodes)
+
+    model.wv.vectors_lockf = np.ones(3, np.float32)
+    with pytest.raises(ValueError, match="vectors_lockf"):
+        model.train(sentences, total_examples=300, epochs=1)
+
+
+def test_a_warm_start_copies_shared_words() -> None:
+    known = KeyedVectors(12)
+    known.add_vectors(["w0", "w1", "elsewhere"], np.eye(3, 12, dtype=np.float32))
+    sentences = zipfian()
+    model = Word2Vec(**HS, **TINY)
+    with pytest.raises(RuntimeError, match="build vocabulary"):
+        model.init_from(known)
+    model.build_vocab(sentences)
+    assert model.init_from(known, freeze=True) == 2
+    model.train(sentences, total_examples=300, epochs=1)
+    assert np.array_equal(model.wv["w1"], np.eye(3, 12)[1])
+    assert "elsewhere" not in model.wv
+    with pytest.raises(ValueError, match="vector_size is 12, not 5"):
+        model.init_from(KeyedVectors(5))
+
+
+def test_the_memory_estimate_counts_what_is_there() -> None:
+    model = Word2Vec(zipfian(), **HS, **TINY)
+    report = model.estimate_memory()
+    assert report["total"] == sum(v for k, v in report.items() if k != "total")
+    assert report["vectors"] == model._inputs.nbytes
+    assert report["syn1"] == model._nodes.nbytes
+    tree = model.tree
+    assert report["tree"] == pytest.approx(
+        tree.codes.nbytes + tree.path_offsets.nbytes + tree.path_rows.nbytes, abs=8
+    )
+    assert report["ids"] == 6000 * 4 + 301 * 8
+    assert "syn1neg" not in report
+    larger = model.estimate_memory(vocab_size=1000, report={"mine": 5}, corpus_words=10**6)
+    assert larger["mine"] == 5 and larger["vectors"] == 1000 * 64
+    assert larger["ids"] > 4 * 10**6
+
+
+def test_what_does_not_fit_is_refused_before_it_is_allocated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_memory, "available_memory", lambda: 16 * 10**9)
+    model = Word2Vec(vector_size=10**9, min_count=1)
+    with pytest.raises(MemoryError, match=r"60 words in 1,000,000,000 dimensions need 480.* GB"):
+        model.build_vocab(zipfian())
+    small = Word2Vec(zipfian(), **HS, **TINY)
+    before = small.wv.vectors.copy()
+    monkeypatch.setattr(_memory, "available_memory", lambda: 10)
+    with pytest.raises(MemoryError, match="smaller vector_size"):
+        small.build_vocab([["new"] * 5], update=True)
+    assert np.array_equal(small.wv.vectors, before) and "new" not in small.wv
+
+
+def test_available_memory_is_known_here() -> None:
+    available = _memory.available_memory()
+    assert available is not None and 10**6 < available < 10**15
+
+
+def test_str_and_older_names() -> None:
+    model = Word2Vec(zipfian(), **HS, **TINY)
+    assert str(model) == "Word2Vec<vocab=60, vector_size=12, alpha=0.025>"
+    assert model.threads == model.workers == 1 and model.layer1_size == 12
+    with pytest.raises(AttributeError, match="no longer needed"):
+        model.init_sims()
+    with pytest.raises(AttributeError, match=r"model\.wv\.most_similar"):
+        model.most_similar("w0")
+    with pytest.raises(AttributeError, match=r"syn1neg exists with negative > 0"):
+        _ = model.syn1neg
+    assert hasattr(model, "syn1") and not hasattr(model, "syn1neg")
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = model.nonsense
+
+
+def test_reset_from_takes_the_vocabulary_and_new_weights() -> None:
+    trained = Word2Vec(zipfian(), **HS, **TINY)
+    other = Word2Vec(**{**TINY, "vector_size": 7})
+    other.reset_from(trained)
+    assert other.wv.index_to_key == trained.wv.index_to_key
+    assert other.wv.vectors.shape == (60, 7)
+    assert other.corpus_count == 300
+    other.train(zipfian(), total_examples=300, epochs=1)
+    assert other.syn1neg.any()
