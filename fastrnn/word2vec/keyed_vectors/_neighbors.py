@@ -24,14 +24,21 @@ def as_list(value: Any) -> list[Any]:
 
 
 def largest(values: Array, count: int) -> Array:
-    """The places of the ``count`` largest values, largest first; of ties the lower place first."""
-    if count < len(values):
-        if np.isnan(values).any():
-            values = np.where(np.isnan(values), -np.inf, values)
-        least = np.partition(values, len(values) - count)[len(values) - count]
-        places = np.flatnonzero(values >= least)
-    else:
+    """The places of the ``count`` largest values, largest first; of ties the lower place first.
+
+    NaN counts as the smallest of all.
+    """
+    if count >= len(values):
         places = np.arange(len(values))
+    else:
+        # The count-th largest of the largest values of stretches: at least count values are not
+        # below it, and few more, so that the bulk of them is only compared once.
+        stretch = max(1, len(values) // (8 * count))
+        whole = len(values) // stretch
+        peaks = values[: whole * stretch].reshape(whole, stretch).max(axis=1)
+        if np.isnan(peaks).any() or np.isnan(values[whole * stretch :]).any():
+            return largest(np.where(np.isnan(values), -np.inf, values), count)
+        places = np.flatnonzero(values >= np.partition(peaks, whole - count)[whole - count])
     order: Array = places[np.argsort(-values[places], kind="stable")][:count]
     return order
 
