@@ -51,13 +51,15 @@ class RawCounts:
         *,
         sentences: int = 0,
         total_words: int | None = None,
+        line_ends: int | None = None,
     ) -> RawCounts:
         total = int(counts.sum()) if total_words is None else total_words
 
         def words_at(ids: NDArray[np.int64]) -> list[str]:
             return [words[i] for i in ids.tolist()]
 
-        return cls(counts, total, sentences, sentences, words_at)
+        ends = sentences if line_ends is None else line_ends
+        return cls(counts, total, sentences, ends, words_at)
 
     @classmethod
     def from_mapping(cls, counts: Mapping[str, int]) -> RawCounts:

@@ -6,10 +6,10 @@ import bz2
 import gzip
 import importlib
 import lzma
-import os
 import stat
 import zlib
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def is_compressed(path: str) -> bool:
 
 def is_plain(path: str) -> bool:
     """Whether the file can be read at any position: a regular file, not compressed."""
-    return not is_compressed(path) and stat.S_ISREG(os.stat(path).st_mode)
+    return not is_compressed(path) and stat.S_ISREG(Path(path).stat().st_mode)
 
 
 def _open_zstandard(file: IO[bytes]) -> IO[bytes]:
@@ -83,7 +83,7 @@ def named_errors(path: str) -> Iterator[None]:
 @contextmanager
 def open_text(path: str) -> Iterator[IO[bytes]]:
     """The file's content as bytes, decompressed by its name's ending."""
-    with named_errors(path), open(path, "rb") as file:
+    with named_errors(path), Path(path).open("rb") as file:
         reader = decompressor(file, path)
         try:
             yield reader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,8 +13,6 @@ import numpy as np
 from fastrnn.word2vec._raw_counts import RawCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
 # What a trim_rule returns; the numbers are gensim's.
@@ -104,6 +102,8 @@ class Vocabulary:
         corpus_count: sentences of the corpus.
         unique_words: different words of the corpus before any was dropped.
         min_count: the least count kept, as raised by ``max_final_vocab``.
+        compat: the order it was made in; with ``"word2vec.c"`` word 0 is ``</s>``, which stands
+            for line ends and appears in no encoded sentence.
     """
 
     words: list[str]
@@ -112,6 +112,7 @@ class Vocabulary:
     corpus_count: int = 0
     unique_words: int = 0
     min_count: int = 1
+    compat: str | None = None
 
     def __len__(self) -> int:
         return len(self.words)
@@ -189,7 +190,7 @@ class Vocabulary:
         sort: bool = True,
         compat: str | None = None,
     ) -> Vocabulary:
-        """This vocabulary and the words of another corpus.
+        """Return this vocabulary with the words of another corpus.
 
         Words that are here keep their ids, and their new counts are added, however small. Other
         words are appended if kept by the rules of :meth:`from_counts`, by descending count
@@ -215,6 +216,7 @@ class Vocabulary:
             corpus_count=raw.sentences,
             unique_words=len(raw),
             min_count=least,
+            compat=self.compat,
         )
 
 
@@ -247,7 +249,7 @@ def select_words(
     final_ids = np.full(len(raw), -1, np.int32)
     final_ids[kept] = np.arange(first, first + len(kept), dtype=np.int32)
     final_ids[literal] = -2
-    vocabulary = Vocabulary(words, counts, raw.total_words, raw.sentences, len(raw), least)
+    vocabulary = Vocabulary(words, counts, raw.total_words, raw.sentences, len(raw), least, compat)
     return vocabulary, final_ids
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from fastrnn.word2vec._text_files import decode_line, open_text
@@ -29,7 +30,8 @@ def _check_length(max_sentence_length: int) -> int:
 
 def _lines(file: IO[bytes] | IO[str], name: str, limit: int | None) -> Iterator[str]:
     offset = 0
-    for line in itertools.islice(file, limit):
+    lines: Iterator[bytes | str] = itertools.islice(file, limit)
+    for line in lines:
         if isinstance(line, str):
             yield line
         else:
@@ -47,7 +49,7 @@ def _sentences(
 
 
 class LineSentence:
-    """Sentences of one file: a line is a sentence, its words are separated by white space.
+    r"""Sentences of one file: a line is a sentence, its words are separated by white space.
 
     Args:
         source: a path (also .gz, .bz2, .xz, .zst) or an open file that can ``seek(0)``.
@@ -58,7 +60,7 @@ class LineSentence:
 
     Example:
         >>> import io
-        >>> list(LineSentence(io.BytesIO(b"the quick fox\\n\\njumps\\n")))
+        >>> list(LineSentence(io.BytesIO(b"the quick fox\n\njumps\n")))
         [['the', 'quick', 'fox'], ['jumps']]
     """
 
@@ -104,9 +106,9 @@ class PathLineSentences:
         self.source = os.fspath(source)
         self.max_sentence_length = _check_length(max_sentence_length)
         self.limit = limit
-        if os.path.isdir(self.source):
+        if Path(self.source).is_dir():
             self.input_files = folder_files(self.source)
-        elif os.path.isfile(self.source):
+        elif Path(self.source).is_file():
             self.input_files = [self.source]
         else:
             raise ValueError(f"input is neither a file nor a path: {self.source!r}")
@@ -119,8 +121,7 @@ class PathLineSentences:
 
 def folder_files(folder: str) -> list[str]:
     """The files of a folder, by name."""
-    paths = sorted(os.path.join(folder, name) for name in os.listdir(folder))
-    return [path for path in paths if not os.path.isdir(path)]
+    return sorted(str(path) for path in Path(folder).iterdir() if not path.is_dir())
 
 
 class Text8Corpus:
