@@ -405,32 +405,41 @@ def test_chunks_are_whole_sentences_of_enough_words(num_tokens):
     starts = numbers.chunk_starts(offsets)
     size = min(max(num_tokens // 64, 256), 10_000)
     assert starts[0] == 0 and np.all(np.diff(starts) > 0)
-    words = np.diff(offsets[[*starts, len(offsets) - 1]])
+    assert starts[-1] == len(offsets) - 1
+    words = np.diff(offsets[starts])
     assert np.all(words[:-1] >= size) and words.sum() == num_tokens
-    last = [offsets[start] - offsets[start - 1] for start in starts[1:]]
+    last = [offsets[start] - offsets[start - 1] for start in starts[1:-1]]
     assert np.all(words[:-1] - last < size)  # no sentence more than needed
 
 
-def test_learning_rate_falls_by_words():
+def test_learning_rate_falls_chunk_by_chunk():
     ids, offsets, counts = zipf_corpus(20, 3000)
-    arguments = trainer_arguments(ids, offsets, counts)
-    starts = numbers.chunk_starts(offsets)
-    before = int(offsets[starts[-1]])
+    trainer = ReferenceTrainer(**trainer_arguments(ids, offsets, counts))
+    starts = trainer.chunk_starts
+    words, sentences = offsets[starts], len(offsets) - 1
+    assert len(words) > 5
 
-    def last_alpha(**others: Any) -> float:
-        return ReferenceTrainer(**copied(arguments)).train(**epoch_arguments(6000, **others))[
-            "alpha"
-        ]
+    def check(expected: np.ndarray, **others: Any) -> None:
+        used: list[float] = []
+        trainer.train_piece = lambda tokens, alpha: used.append(  # type: ignore[method-assign]
+            float(alpha)
+        )
+        reported: list[float] = []
+        result = trainer.train(
+            **epoch_arguments(6000, **others),
+            report=lambda *seen: reported.append(seen[3]),
+            interval=0,
+        )
+        assert [*dict.fromkeys(used)] == pytest.approx([*dict.fromkeys(expected[:-1])], rel=1e-6)
+        assert reported == pytest.approx(expected[1:], rel=1e-12)
+        assert result["alpha"] == reported[-1]
 
-    assert last_alpha() == pytest.approx(0.025 - 0.0249 * before / 6000, rel=1e-12)
-    assert last_alpha(done=3000) == pytest.approx(0.025 - 0.0249 * (3000 + before) / 6000)
-    assert last_alpha(done=6000) == 0.0001  # never below the end
-    assert last_alpha(c_schedule=True) == pytest.approx(0.025 * (1 - before / 6001), rel=1e-12)
-    assert last_alpha(c_schedule=True, done=6000) == 0.025e-4
-    sentences = len(offsets) - 1
-    assert last_alpha(by_sentences=True, total=sentences) == pytest.approx(
-        0.025 - 0.0249 * int(starts[-1]) / sentences, rel=1e-12
-    )
+    check(0.025 - 0.0249 * words / 6000)
+    check(0.025 - 0.0249 * (3000 + words) / 6000, done=3000)
+    check(np.full(len(words), 0.0001), done=6000)  # never below the end
+    check(0.025 * (1 - words / 6001), c_schedule=True)
+    check(np.full(len(words), 0.025e-4), c_schedule=True, done=6001)
+    check(0.025 - 0.0249 * starts / sentences, by_sentences=True, total=sentences)
 
 
 # -- loss and probabilities ----------------------------------------------------------------------

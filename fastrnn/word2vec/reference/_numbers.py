@@ -53,7 +53,7 @@ def softplus(x: Array) -> NDArray[np.float64]:
 
 
 def chunk_starts(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """First sentences of the chunks within which the learning rate stands still."""
+    """First sentences of the chunks within which the learning rate stands still, and the end."""
     size = min(max(int(offsets[-1] - offsets[0]) // 64, 256), 10_000)
     starts, words = [], size
     for sentence, length in enumerate(np.diff(offsets).tolist()):
@@ -61,7 +61,7 @@ def chunk_starts(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
             starts.append(sentence)
             words = 0
         words += length
-    return np.array(starts, dtype=np.int64)
+    return np.array([*starts, len(offsets) - 1], dtype=np.int64)
 
 
 def tree_path(

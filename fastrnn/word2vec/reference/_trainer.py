@@ -127,41 +127,39 @@ class ReferenceTrainer:
 
         Returns:
             words (before subsampling), kept, pairs (examples trained on), loss (nats), seconds,
-            alpha (of the last chunk).
+            alpha (at which the next chunk would be trained).
         """
-        num_sentences = len(self.offsets) - 1
-        starts = [*self.chunk_starts.tolist(), num_sentences]
-        if first_sentence not in starts:
+        if first_sentence not in self.chunk_starts:
             raise ValueError("first_sentence must be the first of a chunk")
         self.key = epoch_key(self.seed, epoch)
         self.loss, self.pairs, self.kept = 0.0, 0, 0
         self.position = first_sentence
         begun = reported = time.monotonic()
-        words, alpha = 0, alpha_start
-        for first, end in zip(starts[:-1], starts[1:], strict=True):
-            if first < first_sentence:
-                continue
-            before = first if by_sentences else int(self.offsets[first] - self.offsets[0])
-            progress = done + before
+        words = 0
+
+        def rate() -> float:
+            before = self.position if by_sentences else int(self.offsets[self.position])
             if c_schedule:
-                alpha = max(alpha_start * 1e-4, alpha_start * (1 - progress / (total + 1)))
-            else:
-                alpha = max(alpha_end, alpha_start - (alpha_start - alpha_end) * progress / total)
-            for sentence in range(first, end):
+                return alpha_start * max(1e-4, 1 - (done + before) / (total + 1))
+            return max(alpha_end, alpha_start - (alpha_start - alpha_end) * (done + before) / total)
+
+        for end in self.chunk_starts[self.chunk_starts > first_sentence].tolist():
+            alpha = self.dtype.type(rate())
+            for sentence in range(self.position, end):
+                words += int(self.offsets[sentence + 1] - self.offsets[sentence])
                 for tokens in self.pieces(sentence):
-                    self.train_piece(tokens, self.dtype.type(alpha))
-            words += int(self.offsets[end] - self.offsets[first])
+                    self.train_piece(tokens, alpha)
             self.position = end
             if report is not None and time.monotonic() - reported >= interval:
                 reported = time.monotonic()
-                report(words, self.kept, self.loss, alpha)
+                report(words, self.kept, self.loss, rate())
         return {
             "words": words,
             "kept": self.kept,
             "pairs": self.pairs,
             "loss": self.loss,
             "seconds": time.monotonic() - begun,
-            "alpha": alpha,
+            "alpha": rate(),
         }
 
     def pieces(self, sentence: int) -> Iterator[list[int]]:
