@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fastrnn.cli.app import friendly_errors
-
 if TYPE_CHECKING:
     from fastrnn.word2vec import KeyedVectors
 
@@ -44,6 +42,8 @@ def one_line_errors(writing: str | None = None) -> Iterator[None]:
 
     ``writing`` is the file that would have been written: it is written whole or not at all.
     """
+    from fastrnn.cli.app import friendly_errors  # which imports the commands, and so this file
+
     with friendly_errors():
         try:
             yield
@@ -116,9 +116,15 @@ def _is_model(path: str) -> bool:
 
 def save(vectors: Any, path: str, kind: Kind | None) -> None:
     """Write vectors; ``-`` is stdout."""
-    target = "/dev/stdout" if path == STDIN else path
+    if path == STDIN:
+        with tempfile.NamedTemporaryFile(prefix="fastrnn-", suffix=".txt") as file:
+            save(vectors, file.name, kind)
+            with open(file.name, "rb") as written:  # noqa: PTH123 - the first may be replaced
+                shutil.copyfileobj(written, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return
     found = kind or kind_by_name(path)
     if found is Kind.native:
-        vectors.save(target)
+        vectors.save(path)
     else:
-        vectors.save_word2vec_format(target, binary=found is Kind.bin)
+        vectors.save_word2vec_format(path, binary=found is Kind.bin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -74,6 +75,7 @@ def original(arguments: Annotated[list[str], typer.Argument()]) -> None:
 def _run(values: dict[str, Any]) -> None:
     from fastrnn.cli.word2vec_progress import Bar
     from fastrnn.word2vec import Word2Vec
+    from fastrnn.word2vec._corpus import encode_corpus
 
     def say(text: str) -> None:
         if values["debug"] > 0:
@@ -111,19 +113,22 @@ def _run(values: dict[str, Any]) -> None:
         else:
             model = Word2Vec(**settings)
             if values["read-vocab"]:
-                counts = read_vocabulary(values["read-vocab"])
-                model.build_vocab_from_freq(counts, corpus_count=counts.get(NEWLINE))
+                use_vocabulary(model, read_vocabulary(values["read-vocab"]))
             else:
                 model.build_vocab(corpus_file=name)
             if not values["output"]:
                 begin(model)
                 return
-            words = int(model.counts.sum())
-            model.train(corpus_file=name, total_words=words, epochs=values["iter"], callbacks=[bar])
+            assert model._vocabulary
+            corpus = encode_corpus(name, model._vocabulary, threads=values["threads"])
+            sentences = corpus.total_sentences
+            model.train(corpus, total_examples=sentences, epochs=values["iter"], callbacks=[bar])
     if values["classes"]:
         save_classes(values["output"], model, values["classes"])
     else:
-        model.wv.save_word2vec_format(values["output"], binary=bool(values["binary"]))
+        model.wv.save_word2vec_format(
+            values["output"], binary=bool(values["binary"]), sort_attr="", style="word2vec.c"
+        )
 
 
 def kept_counts(model: Word2Vec) -> dict[str, int]:
@@ -144,6 +149,16 @@ def read_vocabulary(path: str) -> dict[str, int]:
                     f"{path}, line {number}: {line.strip()!r} is not a word and its count"
                 ) from error
     return counts
+
+
+def use_vocabulary(model: Word2Vec, counts: dict[str, int]) -> None:
+    """As ``build_vocab_from_freq``, but the count of line ends, which may be 0, is kept."""
+    from fastrnn.word2vec._raw_counts import RawCounts
+    from fastrnn.word2vec._vocabulary import select_words
+
+    line_ends = counts.pop(NEWLINE, 0)
+    raw = replace(RawCounts.from_mapping(counts), line_ends=line_ends, sentences=line_ends)
+    model._adopt(select_words(raw, min_count=model.min_count, compat=model.compat)[0])
 
 
 def save_vocabulary(path: str, counts: Mapping[str, int]) -> None:
