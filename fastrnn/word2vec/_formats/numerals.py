@@ -37,6 +37,8 @@ def shortest(values: NDArray[Any]) -> list[str]:
         if not len(left):
             break
     easy[left] = False
+    # Below 1e-4 numbers are written with an exponent; float32's nearest to it lies below.
+    easy &= (size < 1e-4) == (np.abs(decimal) < 1e-4)
     texts = list(map(repr, decimal.tolist()))
     for place in np.flatnonzero(~easy).tolist():
         texts[place] = (

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastrnn.word2vec._formats.aligned import padded_storage
+from fastrnn.word2vec._formats.aligned import padded_storage, padded_stride
 
 logger = logging.getLogger(__name__)
 
 MAX_WORD = 1 << 16  # bytes; what is longer is no word but a damaged file
 MAX_SIZE = 1 << 20  # numbers in a vector
-_FIRST_BLOCK = 1 << 22  # numbers to make room for while it is unknown how many there are
+_FIRST_BLOCK = 1 << 20  # numbers to make room for while it is unknown how many there are
 
 
 class WordVectors(NamedTuple):
@@ -35,7 +35,7 @@ class Rows:
 
     def __init__(self, count: int, vector_size: int, dtype: DTypeLike, *, trusted: bool) -> None:
         self.count, self.vector_size = count, vector_size
-        room = count if trusted else min(count, max(1, _FIRST_BLOCK // vector_size))
+        room = count if trusted else min(count, max(1, _FIRST_BLOCK // padded_stride(vector_size)))
         self._storage = padded_storage(room, vector_size, dtype)
         self._index: dict[str, int] = {}
         self.seen = 0
