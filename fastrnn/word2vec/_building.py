@@ -34,11 +34,12 @@ def one_source(corpus_iterable: Any, corpus_file: Any) -> Any:
         if not isinstance(corpus_file, (str, os.PathLike)):
             raise TypeError(f"corpus_file must be a path to a file, got {corpus_file!r} instead")
         return corpus_file
-    if isinstance(corpus_iterable, (str, bytes)):
+    text = isinstance(corpus_iterable, (str, bytes))
+    if text and not os.path.exists(corpus_iterable):  # noqa: PTH110
         raise TypeError(
             "sentences must be lists of words, not one string, whose letters would be taken for "
-            "words. Split the text into words, as in [text.split()]; to read a file, pass its "
-            f"name as corpus_file= or as a pathlib.Path. Got {corpus_iterable[:40]!r}"
+            "words. Split the text into words, as in [text.split()]. Nor is there a file of this "
+            f"name: {corpus_iterable[:60]!r}"
         )
     return corpus_iterable
 
@@ -79,7 +80,13 @@ class Building(ModelState):
         if update:
             self._require_vocabulary()
         source = one_source(corpus_iterable, corpus_file)
-        raw = count_words(source, threads=self.workers, max_vocab_size=self.max_vocab_size)
+        raw = count_words(
+            source,
+            threads=self.workers,
+            max_vocab_size=self.max_vocab_size,
+            trim_rule=trim_rule,
+            compat=self.compat,
+        )
         self._use_counts(raw, trim_rule, update)
 
     def build_vocab_from_freq(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fastrnn.word2vec._corpus import EncodedCorpus
     from fastrnn.word2vec._schedule import TrainingPosition
 
+REPORT_SECONDS = 0.5  # between two reports of the trainer
 _MASK = (1 << 64) - 1
 
 
@@ -49,14 +51,17 @@ class Running(Building):
         if bar is not None:
             watchers.append(bar)
         begun = time.perf_counter()
-        kept = epochs_done = 0
+        kept = read = 0
         try:
             trainer = self._trainer(corpus)
             call_all(watchers, "on_train_begin", self)
             while not position.finished and not self.stop_training:
                 call_all(watchers, "on_epoch_begin", self)
-                kept += self._run_epoch(trainer, corpus, position, watchers)
-                epochs_done += 1
+                new = self._run_epoch(trainer, corpus, position, watchers)
+                kept += new.kept
+                # The words outside the vocabulary, which a resumed epoch has its share of.
+                share = new.words / corpus.num_words if corpus.num_words else 1
+                read += round(corpus.total_words * share)
                 call_all(watchers, "on_epoch_end", self)
             self.train_count += 1
             call_all(watchers, "on_train_end", self)
@@ -64,7 +69,7 @@ class Running(Building):
             self.total_train_time += time.perf_counter() - begun
             if bar is not None:
                 bar.close()
-        return kept, raw_words(corpus) * epochs_done
+        return kept, read
 
     def _run_epoch(
         self,
@@ -72,12 +77,12 @@ class Running(Building):
         corpus: EncodedCorpus,
         position: TrainingPosition,
         watchers: Sequence[Any],
-    ) -> int:
-        """The rest of the epoch at ``position``; keeps it up to date whatever happens."""
+    ) -> EpochReport:
+        """The rest of the epoch at ``position``, which is kept up to date whatever happens."""
         if len(self.epoch_reports) <= position.epoch:
             self.epoch_reports.append(EpochReport())
         report = self.epoch_reports[-1]
-        kept_before = report.kept
+        before = replace(report)
         self._epochs_begun = max(self._epochs_begun, position.first_epoch + position.epoch + 1)
         by_sentences = self.compat == "gensim"
         units = corpus.num_sentences if by_sentences else corpus.num_words
@@ -96,7 +101,7 @@ class Running(Building):
                     by_sentences=by_sentences,
                     first_sentence=position.sentence,
                     report=part,
-                    interval=0.5,
+                    interval=REPORT_SECONDS,
                 )
                 ended = True
             except Pause:
@@ -124,7 +129,7 @@ class Running(Building):
             report.words / max(report.seconds, 1e-9),
             report.loss,
         )
-        return report.kept - kept_before
+        return EpochReport(words=report.words - before.words, kept=report.kept - before.kept)
 
     def _trainer(self, corpus: EncodedCorpus) -> Any:
         """The native trainer on this model's own arrays."""
@@ -185,11 +190,3 @@ class Running(Building):
         if (lock == 1).all():
             return None
         return np.ascontiguousarray(np.broadcast_to(lock, len(self.counts)))
-
-
-def raw_words(corpus: EncodedCorpus) -> int:
-    return int(getattr(corpus, "total_words", corpus.num_words))
-
-
-def raw_sentences(corpus: EncodedCorpus) -> int:
-    return int(getattr(corpus, "total_sentences", corpus.num_sentences))

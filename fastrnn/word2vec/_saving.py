@@ -148,6 +148,7 @@ class Saving(ModelState):
                 corpus_count=self.corpus_count,
                 unique_words=header["unique_words"],
                 min_count=header["effective_min_count"],
+                compat=self.compat,
             )
             self._inputs = arrays["vectors"]
             self._nodes = arrays.get("syn1")

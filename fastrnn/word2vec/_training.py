@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastrnn.word2vec import _options
 from fastrnn.word2vec._building import one_source
 from fastrnn.word2vec._corpus import encode_corpus
-from fastrnn.word2vec._running import Running, raw_sentences, raw_words
+from fastrnn.word2vec._running import Running
 from fastrnn.word2vec._schedule import TrainingPosition, fingerprint
 from fastrnn.word2vec._state import logger
 
@@ -172,10 +172,10 @@ class Training(Running):
 
 def _stretch(corpus: EncodedCorpus, total_examples: int | None, total_words: int | None) -> float:
     """How much longer than the run the caller says the learning rate's slope is."""
-    given, true, what = total_examples, {raw_sentences(corpus)}, "total_examples"
+    given, true, what = total_examples, {corpus.total_sentences}, "total_examples"
     if given is None:
         # Who counted the vocabulary's words only means the same text.
-        given, true, what = total_words, {raw_words(corpus), corpus.num_words}, "total_words"
+        given, true, what = total_words, {corpus.total_words, corpus.num_words}, "total_words"
     if given is None or given in true or not max(true):
         return 1.0
     if given < 1:
