@@ -42,7 +42,8 @@ def project(vectors: NDArray[Any], method: str = "pca", *, seed: int = 0) -> NDA
     flat = min(wide.shape) < 2
     if method == "pca" or flat:
         pca = _need("sklearn.decomposition", "scikit-learn").PCA
-        places = pca(n_components=1 if flat else 2, svd_solver="full").fit_transform(wide)
+        with np.errstate(invalid="ignore"):  # shares of no variance, if all vectors are the same
+            places = pca(n_components=1 if flat else 2, svd_solver="full").fit_transform(wide)
         if flat:
             places = np.column_stack([places[:, 0], np.zeros(len(places))])
     else:

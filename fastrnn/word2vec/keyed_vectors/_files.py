@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 KIND = "keyed_vectors"
 _ATTRIBUTE = "vecattr:"
+_UNSET = "unset:"
 
 
 class Files(Attributes):
@@ -43,8 +44,9 @@ class Files(Attributes):
             storage[:, : self.vector_size] = self.vectors
         # Integer keys are kept apart from words that look the same.
         numbered = [i for i, key in enumerate(self.index_to_key) if not isinstance(key, str)]
-        if any(self.index_to_key[i] is None for i in numbered):
-            raise ValueError(f"{numbered[0]} of {size} rows made room for have no key yet")
+        empty = sum(self.index_to_key[i] is None for i in numbered)
+        if empty:
+            raise ValueError(f"{empty} of {size} rows made room for have no key yet")
         arrays = {
             "storage": storage,
             "integer_keys": np.array(numbered, dtype=np.int64),
@@ -53,7 +55,13 @@ class Files(Attributes):
         strings = {"keys": [str(key) for key in self.index_to_key]}
         for attr, values in self.expandos.items():
             if values.dtype == object:
-                strings[_ATTRIBUTE + attr] = values.tolist()
+                # Zero stands where no string was set; what else is no string is refused below.
+                listed = values.tolist()
+                unset = [i for i, value in enumerate(listed) if type(value) is int and value == 0]
+                for i in unset:
+                    listed[i] = ""
+                strings[_ATTRIBUTE + attr] = listed
+                arrays[_UNSET + attr] = np.array(unset, dtype=np.int64)
             else:
                 arrays[_ATTRIBUTE + attr] = values
         write_arrays(fname, {"vector_size": self.vector_size}, arrays, strings, kind=KIND)
@@ -104,7 +112,16 @@ class Files(Attributes):
                 new.expandos[key[len(_ATTRIBUTE) :]] = np.array(values)
         for key, texts in parts.strings.items():
             if key.startswith(_ATTRIBUTE):
-                new.expandos[key[len(_ATTRIBUTE) :]] = np.array(texts, dtype=object)
+                attr = key[len(_ATTRIBUTE) :]
+                values = new.expandos[attr] = np.array(texts, dtype=object)
+                unset = parts.arrays.get(_UNSET + attr, np.empty(0, np.int64))
+                if (
+                    unset.ndim != 1
+                    or unset.dtype != np.int64
+                    or not np.isin(unset, np.arange(len(texts))).all()
+                ):
+                    raise ValueError(f"{name!r} misdescribes the attribute {attr!r}")
+                values[unset] = 0
         if any(len(np.atleast_1d(values)) != len(keys) for values in new.expandos.values()):
             raise ValueError(f"{name!r} holds attributes that do not fit its keys")
         return new
