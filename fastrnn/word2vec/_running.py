@@ -88,7 +88,7 @@ class Running(Building):
         units = corpus.num_sentences if by_sentences else corpus.num_words
         while True:
             part = EpochPart(self, corpus, position, watchers)
-            part.tell(report.words, report.loss, report.alpha or position.start_alpha)
+            part.tell(report.words, report.loss, self.min_alpha_yet_reached)
             ended = False
             try:
                 part.result = trainer.train(

@@ -6,8 +6,6 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from fastrnn.word2vec._corpus import EncodedCorpus
 
@@ -65,7 +63,7 @@ class TrainingPosition:
 
 def fingerprint(corpus: EncodedCorpus) -> list[int]:
     """Numbers that tell an encoded corpus from others, at little cost."""
-    ends = zlib.crc32(np.ascontiguousarray(corpus.ids[:_SAMPLE]))
-    ends = zlib.crc32(np.ascontiguousarray(corpus.ids[-_SAMPLE:]), ends)
-    ends = zlib.crc32(np.ascontiguousarray(corpus.offsets[:_SAMPLE]), ends)
-    return [len(corpus.ids), len(corpus.offsets) - 1, ends]
+    checksum = 0
+    for piece in (corpus.ids[:_SAMPLE], corpus.ids[-_SAMPLE:], corpus.offsets[:_SAMPLE]):
+        checksum = zlib.crc32(piece.tobytes(), checksum)
+    return [len(corpus.ids), len(corpus.offsets) - 1, checksum]

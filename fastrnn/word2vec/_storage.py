@@ -11,9 +11,10 @@ from fastrnn.word2vec._formats.aligned import ALIGNMENT, padded_storage, padded_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BLOCK = 1 << 20  # values drawn at a time, so that drawing takes little memory beside the matrix
+_BLOCK = 1 << 18  # values drawn at a time, which the cache holds
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
+_INIT = 0x696E6974  # a key unlike that of any epoch's draws
 
 
 def is_storage(
@@ -48,39 +49,45 @@ def draw_vectors(
 ) -> None:
     """Fill the rows from ``first_row`` on with the small random values that training starts from.
 
-    Uniform in ``[-0.5, 0.5) / vector_size``, of 24 random bits each, which depend on the seed and
-    the place in the matrix only.  ``compat="word2vec.c"``: the very values of word2vec.c, 16 low
-    bits of a generator that starts at 1; they repeat every 65536 values, and so every few
-    hundred rows where vector_size is a power of two.  ``compat="gensim"``: gensim's, uniform in
+    Uniform in ``[-0.5, 0.5) / vector_size``, in steps of 2**-16 as in word2vec.c, and dependent on
+    the seed and the place in the matrix only.  ``compat="word2vec.c"``: its very values, the low
+    bits of a generator that starts at 1; they repeat every 65536 values, and so every few hundred
+    rows where vector_size is a power of two.  ``compat="gensim"``: gensim's, uniform in
     ``[-1, 1) / vector_size``.
     """
-    rows = max(1, _BLOCK // vector_size)
+    rows = max(4, _BLOCK // vector_size // 4 * 4)  # so that each block starts with a new hash
     rng = np.random.default_rng(seed) if compat == "gensim" else None
+    key = np.uint64(_mix(np.array([(seed ^ _INIT) + _GOLDEN & _MASK], np.uint64))[0])
+    low = _c_values() if compat == "word2vec.c" else None
     for start in range(0, len(storage), rows):
         stop = min(start + rows, len(storage))
+        if rng is None and stop <= first_row:
+            continue
+        size = (stop - start) * vector_size
         if rng is not None:
-            values = rng.random((stop - start, vector_size), dtype=np.float32)
+            values = rng.random(size, dtype=np.float32)
             values *= 2.0
             values -= 1.0
             values /= vector_size
-        elif stop <= first_row:
-            continue
+        elif low is not None:
+            places = np.arange(start * vector_size, stop * vector_size) & 0xFFFF
+            values = (low[places] / vector_size).astype(np.float32)
         else:
-            places = np.arange(start * vector_size, stop * vector_size, dtype=np.uint64)
-            draw = _c_values if compat == "word2vec.c" else _uniform
-            values = (draw(places, seed) / vector_size).astype(np.float32)
-            values = values.reshape(stop - start, vector_size)
+            values = _uniform(key, start * vector_size // 4, size)
+            values /= vector_size
         kept = max(start, first_row)
         if kept < stop:
-            storage[kept:stop, :vector_size] = values[kept - start :]
+            drawn = values.reshape(stop - start, vector_size)
+            storage[kept:stop, :vector_size] = drawn[kept - start :]
 
 
-def _uniform(places: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
-    """One value of ``[-0.5, 0.5)`` per place."""
-    # Its own key, unlike that of any epoch's draws.
-    key = _mix(np.array([(seed ^ 0x696E6974) + _GOLDEN & _MASK], np.uint64))[0]
-    bits: NDArray[np.uint64] = _mix(key + np.uint64(_GOLDEN) * (places + np.uint64(1)))
-    values: NDArray[np.float64] = (bits >> np.uint64(40)).astype(np.float64) / 2.0**24 - 0.5
+def _uniform(key: np.uint64, first: int, size: int) -> NDArray[np.float32]:
+    """Values in ``[-0.5, 0.5)``, four from each hash of a number from ``first`` on."""
+    numbers = np.arange(first + 1, first + 1 + -(-size // 4), dtype=np.uint64)
+    hashes = _mix(key + np.uint64(_GOLDEN) * numbers)
+    values = hashes.view(np.uint16)[:size].astype(np.float32)
+    values *= np.float32(2.0**-16)
+    values -= np.float32(0.5)
     return values
 
 
@@ -92,11 +99,10 @@ def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed
 
 
-def _c_values(places: NDArray[np.uint64], _seed: int) -> NDArray[np.float64]:
+def _c_values() -> NDArray[np.float64]:
     """word2vec.c's values: they use the low 16 bits only, which repeat every 2**16 draws."""
     low, state = np.empty(1 << 16, np.float64), 1
     for i in range(1 << 16):
         state = (state * 25214903917 + 11) & 0xFFFF
         low[i] = state / 65536 - 0.5
-    values: NDArray[np.float64] = low[(places & np.uint64(0xFFFF)).astype(np.intp)]
-    return values
+    return low

@@ -166,7 +166,9 @@ class Training(Running):
             corpus=fingerprint(corpus),
         )
         self.epochs = epochs
+        self.min_alpha_yet_reached = start_alpha
         self.epoch_reports = []
+        self._running_loss = 0.0
         return position
 
 

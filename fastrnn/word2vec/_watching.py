@@ -39,7 +39,7 @@ class EpochPart:
         self.earlier_loss = sum(each.loss for each in model.epoch_reports)
         self.saver: Checkpoint | None = None
         self.result: dict[str, Any] | None = None
-        self.last = (0, 0.0, self.before.alpha or position.start_alpha)  # kept, loss, alpha
+        self.last = (0, 0.0, model.min_alpha_yet_reached)  # kept, loss, alpha
         self.begun = time.perf_counter()
 
     def __call__(self, words: int, kept: int, loss: float, alpha: float) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from small_corpora import TOPICS, topical, zipfian
 
 from fastrnn import KeyedVectors, Word2Vec
-from fastrnn.word2vec import _memory
+from fastrnn.word2vec import EncodedCorpus, _memory, callbacks
 
 MODES = [
     {"sg": 0, "hs": 1, "negative": 0},
@@ -31,10 +37,11 @@ def test_words_of_one_topic_become_neighbors(mode: dict[str, int], extra: dict[s
 
 
 def test_both_objectives_are_trained_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match="Both hierarchical softmax and negative"):
+    with pytest.warns(UserWarning, match="Both hierarchical softmax and negative") as warned:
         model = Word2Vec(zipfian(), hs=1, **TINY)
     assert model.negative == 5
     assert model.syn1.any() and model.syn1neg.any()
+    assert [each.filename for each in warned] == [__file__]  # where the user's call is
 
 
 def test_a_seed_decides_everything_in_deterministic_mode() -> None:
@@ -48,8 +55,6 @@ def test_a_seed_decides_everything_in_deterministic_mode() -> None:
 
 
 def test_the_defaults_are_gensims() -> None:
-    import inspect
-
     gensim = pytest.importorskip("gensim.models")
     theirs = inspect.signature(gensim.Word2Vec).parameters
     ours = inspect.signature(Word2Vec).parameters
@@ -81,7 +86,7 @@ def test_first_vectors_are_small_and_depend_on_the_seed_only() -> None:
     drawn = start(1) * 128
     assert -0.5 <= drawn.min() < -0.499 and 0.499 < drawn.max() < 0.5
     assert abs(drawn.mean()) < 0.005 and abs(drawn.var() - 1 / 12) < 0.001
-    assert len(np.unique(drawn[:, 0])) > 1190  # no row comes twice
+    assert len(np.unique(drawn[:, :4], axis=0)) == 1200  # no row comes twice
     assert np.array_equal(start(1), start(1))
     assert not np.array_equal(start(1), start(2))
     # word2vec.c knows one seed; its first values, computed by hand from its generator.
@@ -165,6 +170,75 @@ def test_a_warm_start_copies_shared_words() -> None:
     assert "elsewhere" not in model.wv
     with pytest.raises(ValueError, match="vector_size is 12, not 5"):
         model.init_from(KeyedVectors(5))
+
+
+def test_vectors_read_from_a_file_can_stay_fixed(tmp_path: Path) -> None:
+    known = KeyedVectors(12)
+    known.add_vectors(["w0", "w1"], np.eye(2, 12, dtype=np.float32))
+    known.save_word2vec_format(tmp_path / "known.txt")
+    model = Word2Vec(**HS, **TINY)
+    model.build_vocab(zipfian())
+    model.wv.vectors_lockf = np.ones(len(model.wv), np.float32)
+    model.wv.intersect_word2vec_format(tmp_path / "known.txt", lockf=0.0)
+    model.train(zipfian(), total_examples=300, epochs=1)
+    assert np.array_equal(model.wv["w1"], np.eye(2, 12)[1])
+    assert np.abs(model.wv["w2"]).max() > 0.5 / 12
+
+
+def test_an_encoded_corpus_serves_many_models(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(map(" ".join, zipfian())))
+    settings = {"deterministic": True, **HS, **TINY}
+    expected = Word2Vec(zipfian(), **settings)
+    cached = Word2Vec(corpus_file=path, cache=tmp_path / "ids", **settings)
+    assert np.array_equal(cached.wv.vectors, expected.wv.vectors)
+    corpus = EncodedCorpus.load(tmp_path / "ids")
+    for sentences in (corpus, path):
+        model = Word2Vec(sentences, cache=tmp_path / "ids", **settings)
+        assert np.array_equal(model.wv.vectors, expected.wv.vectors)
+    model = Word2Vec(**settings)
+    model.build_vocab(corpus)
+    model.train(corpus, total_examples=model.corpus_count, epochs=5)
+    assert np.array_equal(model.wv.vectors, expected.wv.vectors)
+
+
+def test_walks_of_integers() -> None:
+    ids = np.array([[int(word[1:]) for word in sentence] for sentence in zipfian()])
+    settings = {"deterministic": True, **HS, **TINY}
+    walks = Word2Vec(ids, **settings)
+    words = Word2Vec([[str(i) for i in row] for row in ids.tolist()], **settings)
+    assert walks.wv.index_to_key == words.wv.index_to_key
+    assert np.array_equal(walks.wv.vectors, words.wv.vectors)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_are_models_of_their_own(copied: Callable[[Word2Vec], Word2Vec]) -> None:
+    model = Word2Vec(zipfian(), deterministic=True, **HS, **TINY)
+    other = copied(model)
+    before = model.wv.vectors.copy()
+    for each in (other, model):
+        each.train(zipfian(), total_examples=300, epochs=1)
+        if each is other:
+            assert np.array_equal(model.wv.vectors, before)
+    assert np.array_equal(other.wv.vectors, model.wv.vectors)
+    assert np.array_equal(other.syn1, model.syn1)
+    assert not np.array_equal(other.wv.vectors, before)
+
+
+def test_the_learning_rate_falls_to_its_end() -> None:
+    seen: list[float] = []
+
+    class Watcher:
+        def on_progress(self, model: Word2Vec, progress: callbacks.Progress) -> None:
+            seen.append(progress.alpha)
+
+    model = Word2Vec(
+        zipfian(), alpha=0.05, min_alpha=0.01, epochs=4, callbacks=[Watcher()], **HS, **TINY
+    )
+    assert seen[0] == 0.05 and seen == sorted(seen, reverse=True)
+    chunk = 256 / (4 * 6000)  # of the run, within which the rate is constant
+    assert 0.01 <= seen[-1] <= 0.01 + 2 * chunk * 0.04
+    assert model.min_alpha_yet_reached == seen[-1]
 
 
 def test_the_memory_estimate_counts_what_is_there() -> None:
