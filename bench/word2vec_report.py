@@ -1,7 +1,8 @@
 """Make tables and a picture of a run: ``python bench/word2vec_report.py bench/results/RUN.json``.
 
-Writes RUN.md and RUN.svg beside it; ``--publish`` also puts them between the markers of README.md
-and docs/word2vec.md.
+Several runs of the same sources, such as one of speed and one of quality, make one report.
+Writes RUN.md and RUN.svg beside the first; ``--publish`` also puts them between the markers of
+README.md and docs/word2vec.md.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ TITLE = "words a second of every contestant"
 
 
 def main(
-    run: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    runs: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)],
     publish: Annotated[bool, typer.Option(help="Update README.md and docs/word2vec.md.")] = False,
 ) -> None:
-    """Write the tables and the picture of a run."""
-    result = runner.load(run)
+    """Write the tables and the picture of one or more runs."""
+    result = runner.merge([runner.load(run) for run in runs])
+    run = runs[0]
     full = report.full_report(result)
     run.with_suffix(".md").write_text(f"# Benchmark of word2vec\n\n{full}\n", encoding="utf-8")
     image = run.with_suffix(".svg")

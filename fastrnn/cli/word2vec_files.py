@@ -42,20 +42,26 @@ def one_line_errors(writing: str | None = None) -> Iterator[None]:
 
     ``writing`` is the file that would have been written: it is written whole or not at all.
     """
-    from fastrnn.cli.app import friendly_errors  # which imports the commands, and so this file
+    from fastrnn.cli.app import (  # which imports the commands, and so this file
+        friendly_errors,
+        needed,
+    )
 
     with friendly_errors():
         try:
             yield
         except BrokenPipeError:
-            sys.stderr.close()  # the reader has seen enough; Python would complain at exit
-            raise typer.Exit(141) from None
+            raise  # the reader has seen enough: typer ends without a word
         except KeyboardInterrupt:
             note = f"; nothing was written to {writing}" if writing else ""
             typer.echo(f"stopped{note}", err=True)
             raise typer.Exit(130) from None
         except KeyError as error:  # a word without a vector; str() of it has quotes
             raise failure(error.args[0] if error.args else error) from error
+        except ImportError as error:
+            if needed(error) or error.name == "fastrnn._core":
+                raise
+            raise failure(error) from error  # says what to install
         except MemoryError as error:
             raise failure(str(error) or "out of memory") from error
         except (ValueError, TypeError, OSError, EOFError, OverflowError) as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import math
+import random
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +18,7 @@ from fastrnn.benchmark.word2vec import (
     c_tool,
     chart,
     command,
+    contestants,
     corpus,
     likelihood,
     quality,
@@ -33,6 +37,7 @@ from fastrnn.benchmark.word2vec.settings import (
     Settings,
     Training,
 )
+from fastrnn.word2vec import KeyedVectors
 
 TEXT = "the cat sat on the mat\nthe dog sat on the cat\n\na rare line\n" * 5 + "once"
 BEST = f"{C_TOOL} fast"
@@ -288,6 +293,84 @@ def test_result_survives_its_file(good: dict[str, Any], tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="not a result"):
         runner.load(path)
+
+
+def test_runs_are_merged(good: dict[str, Any], text: corpus.Corpus) -> None:
+    other = run(text, Fake(OURS, 2e6), dims=(300,), modes=("sg-hs",))
+    other |= {"quality": [1], "evaluators": {"analogies": [0.1, 0.1]}}
+    merged = runner.merge([good, other])
+    assert [row["dim"] for row in merged["rows"]] == [100] * 4 + [300]
+    assert merged["quality"] == [1]
+    assert merged["evaluators"] == other["evaluators"]
+    assert merged["vocabulary"] == good["vocabulary"]
+    assert len(good["rows"]) == 4  # as it was
+    with pytest.raises(ValueError, match="differ in corpus"):
+        runner.merge([good, {**other, "corpus": {}}])
+
+
+@pytest.fixture
+def larger(tmp_path: Path) -> corpus.Corpus:
+    words = [f"word{number}" for number in range(50)]
+    rng = random.Random(1)
+    path = tmp_path / "larger.txt"
+    path.write_text("\n".join(" ".join(rng.choices(words, k=12)) for _ in range(400)))
+    return corpus.measure(path, min_count=5)
+
+
+@pytest.mark.parametrize("who", ["ours", "deterministic", "gensim"])
+def test_libraries_train(who: str, larger: corpus.Corpus, tmp_path: Path) -> None:
+    if who == "gensim":
+        pytest.importorskip("gensim")
+    contestant = getattr(contestants, who)()
+    vectors = tmp_path / "vectors.bin"
+    sample = contestant.train(Training("sg-hs", dim=8, epochs=2), larger, vectors)
+    assert vectors.read_bytes().startswith(b"50 8\n")
+    assert 0 < sample["seconds"] < 60
+    assert 0 < sample["vocabulary_seconds"] < 60
+    # gensim's threads do not stop where the next one's part of a file as small as this begins.
+    most = 2.0 if who == "gensim" else 1.0
+    assert 1 <= sample["words"] / (2 * larger.in_vocabulary) <= most
+    assert sample["words_per_second"] == pytest.approx(sample["words"] / sample["seconds"])
+    assert sample["memory"] is None or 0 < sample["memory"] < 1 << 30
+
+
+def test_a_vocabulary_of_another_size_is_no_contestant(larger: corpus.Corpus) -> None:
+    with pytest.raises(RuntimeError, match="the text has 51"):
+        wrong = dataclasses.replace(larger, vocabulary=51)
+        contestants.ours().train(Training("sg-hs", dim=8), wrong, None)
+
+
+def test_likelihood_of_every_variant(larger: corpus.Corpus, tmp_path: Path) -> None:
+    first, last = corpus.split(larger.path, tmp_path)
+    found = likelihood.measure(Training("cbow-hs", dim=8, alpha=0.05), first, last)
+    assert set(found) == set(likelihood.VARIANTS)
+    # Eight lines of twelve words; the words are drawn evenly, so none is likelier than 1 in 50.
+    predictions = 8 * 12
+    for value in found.values():
+        assert -value / predictions == pytest.approx(math.log(50), rel=0.1)
+
+
+def test_the_evaluator_is_gensim_s(tmp_path: Path) -> None:
+    pytest.importorskip("gensim")
+    rng = np.random.default_rng(0)
+    words = [f"w{number}" for number in range(40)]
+    known = KeyedVectors(5)
+    known.add_vectors(words, rng.normal(size=(40, 5)).astype(np.float32))
+    path = tmp_path / "vectors.bin"
+    known.save_word2vec_format(path, binary=True)
+    questions, pairs = tmp_path / "questions.txt", tmp_path / "pairs.tsv"
+    asked = [rng.choice(words, 4, replace=False) for _ in range(30)]
+    for a, b, c, _ in list(asked):  # and some that are answered right
+        asked.append((a, b, c, known.most_similar([b, c], [a], topn=1)[0][0]))
+    questions.write_text(": all\n" + "\n".join(" ".join(each) for each in asked) + "\n")
+    lines = [f"{a}\t{b}\t{rng.normal()}" for a, b, *_ in asked]
+    pairs.write_text("\n".join(lines) + "\n")
+    files = quality.Files(questions, pairs, pairs)
+    found = quality.check_evaluators(
+        path, quality.evaluator(files), quality.gensim_evaluator(files)
+    )
+    assert found[quality.ANALOGIES][0] >= 0.5
+    assert set(found) == {quality.ANALOGIES, quality.WORDSIM, quality.SIMLEX}
 
 
 def test_tables_name_everybody(good: dict[str, Any]) -> None:

@@ -178,6 +178,29 @@ def run_speed(
         on_row()
 
 
+def merge(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One result of several runs of the same sources on the same text, such as speed and quality.
+
+    The first one says where and how; rows come together, and what is computed from all rows stays
+    each run's own, the first that has it.
+    """
+    first, *others = results
+    merged = {
+        key: list(value) if isinstance(value, list) else value for key, value in first.items()
+    }
+    for other in others:
+        for key in ("commit", "corpus", "schema"):
+            if other[key] != first[key]:
+                raise ValueError(f"the runs differ in {key}: {first[key]} and {other[key]}")
+        if other["machine"]["cpu"] != first["machine"]["cpu"]:
+            raise ValueError("the runs come from different processors")
+        for key in ("rows", "memory", "quality", "likelihood"):
+            merged[key] = [*merged[key], *other[key]]
+        for key in ("vocabulary", "evaluators"):
+            merged[key] = merged[key] or other[key]
+    return merged
+
+
 def save(result: dict[str, Any], path: Path) -> None:
     result["machine"]["load_average_after"] = machine.describe_machine()["load_average"]
     path.parent.mkdir(parents=True, exist_ok=True)
