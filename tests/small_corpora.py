@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 TOPICS = {
-    "animals": "cat dog horse cow sheep goat hen pig".split(),
-    "tools": "hammer saw drill wrench nail screw chisel plane".split(),
-    "weather": "rain snow wind storm cloud sun fog frost".split(),
+    "animals": ["cat", "dog", "horse", "cow", "sheep", "goat", "hen", "pig"],
+    "tools": ["hammer", "saw", "drill", "wrench", "nail", "screw", "chisel", "plane"],
+    "weather": ["rain", "snow", "wind", "storm", "cloud", "sun", "fog", "frost"],
 }
 
 
