@@ -171,6 +171,7 @@ std::optional<InvalidText> TextReader::read_file(int descriptor, int64_t size, c
 }
 
 std::optional<InvalidText> TextReader::feed(const char* data, size_t size, const TextReport& report) {
+  if (finished_ || failed_) throw std::logic_error("the reader has finished");
   size_t cut = size;
   while (cut != 0 && !tokenizer_.separates(data[cut - 1])) --cut;
   if (cut == 0) {

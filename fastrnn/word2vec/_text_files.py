@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import importlib
+import io
 import lzma
 import stat
 import zlib
@@ -42,8 +43,38 @@ def _open_zstandard(file: IO[bytes]) -> IO[bytes]:
             "`pip install fastrnn[word2vec]`.",
             name="zstandard",
         ) from error
-    reader = zstd.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    return cast("IO[bytes]", reader)
+    return cast("IO[bytes]", io.BufferedReader(_ZstandardReader(file, zstd), 1 << 20))
+
+
+class _ZstandardReader(io.RawIOBase):
+    """All frames of a file; the package's own reader takes a truncated file for a whole one."""
+
+    def __init__(self, file: IO[bytes], zstd: Any) -> None:
+        self._file, self._zstd = file, zstd
+        self._frame: Any = None
+        self._waiting = b""  # compressed
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            data = self._waiting or self._file.read(1 << 17)
+            self._waiting = b""
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("the file ends amid a frame")
+                return 0
+            if self._frame is None:
+                self._frame = self._zstd.ZstdDecompressor().decompressobj()
+            self._ready = memoryview(self._frame.decompress(data))
+            if self._frame.eof:
+                self._waiting, self._frame = self._frame.unused_data, None
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
 
 
 def decompressor(file: IO[bytes], path: str) -> IO[bytes]:

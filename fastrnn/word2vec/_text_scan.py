@@ -108,8 +108,8 @@ class TextScan:
 
     def _read(self, path: str) -> None:
         with named_errors(path), Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             if self._errors == "strict" and is_plain(path) and hasattr(os, "pread"):
-                size = os.fstat(file.fileno()).st_size
                 try:
                     bad = self._reader.read_file(file.fileno(), size, self._report)
                 except OSError as error:
@@ -120,7 +120,7 @@ class TextScan:
                 reader = decompressor(file, path)
                 with nullcontext() if reader is file else reader:
                     self._feed(reader, path, file)
-            self._before += os.fstat(file.fileno()).st_size
+            self._before += size
 
     def _feed(self, stream: IO[bytes] | IO[str], name: str, file: IO[bytes] | None) -> None:
         for block in self._blocks(stream):
