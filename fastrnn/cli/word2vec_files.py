@@ -42,10 +42,7 @@ def one_line_errors(writing: str | None = None) -> Iterator[None]:
 
     ``writing`` is the file that would have been written: it is written whole or not at all.
     """
-    from fastrnn.cli.app import (  # which imports the commands, and so this file
-        friendly_errors,
-        needed,
-    )
+    from fastrnn.cli.app import friendly_errors  # which imports the commands, and so this file
 
     with friendly_errors():
         try:

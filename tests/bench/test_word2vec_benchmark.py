@@ -306,6 +306,8 @@ def test_runs_are_merged(good: dict[str, Any], text: corpus.Corpus) -> None:
     assert len(good["rows"]) == 4  # as it was
     with pytest.raises(ValueError, match="differ in corpus"):
         runner.merge([good, {**other, "corpus": {}}])
+    with pytest.raises(ValueError, match="differ in sources"):
+        runner.merge([good, {**other, "sources": ["other"]}])
 
 
 @pytest.fixture

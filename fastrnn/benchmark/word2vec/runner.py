@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import statistics
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -54,12 +55,24 @@ def describe_software() -> dict[str, Any]:
     }
 
 
+def sources() -> list[str] | None:
+    """Git's names of the folders that speed and quality depend on; None outside a checkout."""
+    folders = ("HEAD:./csrc", "HEAD:./fastrnn/word2vec")
+    command = ["git", "-C", str(Path(__file__).parents[3]), "rev-parse", *folders]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.split()
+
+
 def start(settings: Settings, corpus: Corpus) -> dict[str, Any]:
     """A result with everything but measurements."""
     return {
         "schema": SCHEMA,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": machine.commit(Path(__file__).parent),
+        "sources": sources(),
         "machine": machine.describe_machine(),
         "software": describe_software(),
         "settings": asdict(settings),
@@ -189,7 +202,7 @@ def merge(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         key: list(value) if isinstance(value, list) else value for key, value in first.items()
     }
     for other in others:
-        for key in ("commit", "corpus", "schema"):
+        for key in ("sources", "corpus"):
             if other[key] != first[key]:
                 raise ValueError(f"the runs differ in {key}: {first[key]} and {other[key]}")
         if other["machine"]["cpu"] != first["machine"]["cpu"]:
