@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import resource
 import struct
+from contextlib import nullcontext
 
 import hypothesis.strategies as st
 import numpy as np
@@ -209,6 +212,36 @@ def test_a_pipe_can_be_read(tmp_path):
     finally:
         os.close(descriptor)
     assert found.words == ["a"]
+
+
+@pytest.fixture
+def small_files_only():
+    """The system refuses to let files grow beyond 20 kB, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, ".lzma", "own"])
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("append", [False, True])
+def test_no_room_leaves_the_old_file(tmp_path, small_files_only, ending, binary, append):
+    path = tmp_path / f"x{ending}"
+    large = KeyedVectors(100)
+    rng = np.random.default_rng(0)
+    large.add_vectors([f"w{i}" for i in range(500)], rng.random((500, 100)))
+    for wv in (small(), large):
+        with pytest.raises(OSError, match="File too large") if wv is large else nullcontext():
+            if ending == "own":
+                wv.save(path)
+            else:
+                wv.save_word2vec_format(path, binary=binary, append=append)
+        gc.collect()  # nothing is left to complain when it is taken away
+    assert list(tmp_path.iterdir()) == [path]
+    load = KeyedVectors.load_word2vec_format
+    back = KeyedVectors.load(path) if ending == "own" else load(path, binary=binary)
+    assert back.index_to_key == small().index_to_key
 
 
 def test_append_that_fails_leaves_the_old_content(tmp_path, monkeypatch):

@@ -88,25 +88,34 @@ def writing(path: str | os.PathLike[str], *, append: bool = False) -> Iterator[B
     """
     with _appending(path) if append else replacing(path) as file:
         packer = _compressor(file, os.fspath(path).lower())
-        yield packer
-        if packer is not file:
-            packer.close()
+        if packer is file:
+            yield file
+            return
+        try:
+            yield packer
+        except BaseException:
+            # Now, not when it is collected: it would write its last bytes after all is put right.
+            with contextlib.suppress(Exception):
+                packer.close()
+            raise
+        packer.close()
 
 
 @contextlib.contextmanager
 def _appending(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    with Path(path).open("ab", buffering=_BUFFER) as file:
-        before = file.tell()
-        try:
+    before = None
+    try:
+        with Path(path).open("ab", buffering=_BUFFER) as file:
+            before = file.tell() if file.seekable() else None
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            with contextlib.suppress(OSError):  # what the buffer holds may not fit either
-                file.flush()
+            if before is not None:
+                os.fsync(file.fileno())
+    except BaseException:
+        if before is not None:  # after closing, which may have written more
             with contextlib.suppress(OSError):
-                os.ftruncate(file.fileno(), before)
-            raise
+                os.truncate(path, before)
+        raise
 
 
 def _compressor(file: BinaryIO, name: str) -> BinaryIO:
