@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fastrnn.cli import needed
+
 if TYPE_CHECKING:
     from fastrnn.word2vec import KeyedVectors
 

@@ -257,6 +257,14 @@ def test_convert_of_a_damaged_file(tmp_path: Path) -> None:
     assert out.read_bytes() == b"old"
 
 
+def test_a_missing_package_is_named(
+    vectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("zstandard", "compression", "compression.zstd"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert "pip install" in error("convert", vectors, tmp_path / "v.txt.zst")
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
