@@ -49,13 +49,13 @@ def draw_vectors(
 ) -> None:
     """Fill the rows from ``first_row`` on with the small random values that training starts from.
 
-    Uniform in ``[-0.5, 0.5) / vector_size``, in steps of 2**-16 as in word2vec.c, and dependent on
-    the seed and the place in the matrix only.  ``compat="word2vec.c"``: its very values, the low
-    bits of a generator that starts at 1; they repeat every 65536 values, and so every few hundred
-    rows where vector_size is a power of two.  ``compat="gensim"``: gensim's, uniform in
+    Uniform in ``[-0.5, 0.5) / vector_size``, of 24 random bits each that depend on the seed and the
+    place in the matrix only.  ``compat="word2vec.c"``: its very values, the low 16 bits of a
+    generator that starts at 1; they repeat every 65536 values, and so every few hundred rows where
+    vector_size is a power of two.  ``compat="gensim"``: gensim's, uniform in
     ``[-1, 1) / vector_size``.
     """
-    rows = max(4, _BLOCK // vector_size // 4 * 4)  # so that each block starts with a new hash
+    rows = max(2, _BLOCK // vector_size // 2 * 2)  # so that each block starts with a new hash
     rng = np.random.default_rng(seed) if compat == "gensim" else None
     key = np.uint64(_mix(np.array([(seed ^ _INIT) + _GOLDEN & _MASK], np.uint64))[0])
     low = _c_values() if compat == "word2vec.c" else None
@@ -73,7 +73,7 @@ def draw_vectors(
             places = np.arange(start * vector_size, stop * vector_size) & 0xFFFF
             values = (low[places] / vector_size).astype(np.float32)
         else:
-            values = _uniform(key, start * vector_size // 4, size)
+            values = _uniform(key, start * vector_size // 2, size)
             values /= vector_size
         kept = max(start, first_row)
         if kept < stop:
@@ -82,11 +82,11 @@ def draw_vectors(
 
 
 def _uniform(key: np.uint64, first: int, size: int) -> NDArray[np.float32]:
-    """Values in ``[-0.5, 0.5)``, four from each hash of a number from ``first`` on."""
-    numbers = np.arange(first + 1, first + 1 + -(-size // 4), dtype=np.uint64)
+    """Values in ``[-0.5, 0.5)``, two from each hash of a number from ``first`` on."""
+    numbers = np.arange(first + 1, first + 1 + -(-size // 2), dtype=np.uint64)
     hashes = _mix(key + np.uint64(_GOLDEN) * numbers)
-    values = hashes.view(np.uint16)[:size].astype(np.float32)
-    values *= np.float32(2.0**-16)
+    values = (hashes.view(np.uint32)[:size] >> np.uint32(8)).astype(np.float32)
+    values *= np.float32(2.0**-24)
     values -= np.float32(0.5)
     return values
 

@@ -103,7 +103,9 @@ def sampling_loss(model: Word2Vec, epoch: int) -> float:
 
 
 @pytest.mark.parametrize("scale", [0.1, 3.0])  # the latter mostly beyond ±6
-@pytest.mark.parametrize("options", [{"sg": 1}, {"sg": 0}, {"sg": 0, "cbow_mean": 0}])
+@pytest.mark.parametrize(
+    "options", [{"sg": 1}, {"sg": 1, "window": 8}, {"sg": 0}, {"sg": 0, "cbow_mean": 0}]
+)
 @pytest.mark.parametrize(
     "how",
     [{}, {"workers": 3}, {"strict": True}, {"deterministic": True, "workers": 2}],
