@@ -6,11 +6,15 @@ from fastrnn.word2vec.keyed_vectors._attributes import Attributes
 from fastrnn.word2vec.keyed_vectors._comparisons import Comparisons
 from fastrnn.word2vec.keyed_vectors._editing import Editing
 from fastrnn.word2vec.keyed_vectors._evaluation import Evaluation
+from fastrnn.word2vec.keyed_vectors._exchange import Exchange
 from fastrnn.word2vec.keyed_vectors._files import Files
 from fastrnn.word2vec.keyed_vectors._neighbors import Neighbors
+from fastrnn.word2vec.keyed_vectors._word2vec_files import Word2VecFiles
 
 
-class KeyedVectors(Files, Evaluation, Neighbors, Comparisons, Editing, Attributes):
+class KeyedVectors(
+    Files, Word2VecFiles, Exchange, Evaluation, Neighbors, Comparisons, Editing, Attributes
+):
     """Vectors by key (a word), with the names and behavior of gensim 4's ``KeyedVectors``.
 
     Args:
