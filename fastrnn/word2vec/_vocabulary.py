@@ -235,7 +235,8 @@ def select_words(
     if max_final_vocab is not None:
         check_count("max_final_vocab", max_final_vocab, least=1)
     literal = _literal_line_ends(raw, compat)
-    least = _effective_min_count(raw.counts, min_count, max_final_vocab)
+    candidates = np.delete(raw.counts, literal)
+    least = _effective_min_count(candidates, min_count, max_final_vocab)
     kept = _kept_ids(raw, least, trim_rule, literal)
     if not len(kept):
         raise ValueError(_nothing_kept(raw, least))
