@@ -27,6 +27,11 @@ _REMOVED = {
     "iter": "it is called epochs",
     "size": "it is called vector_size",
     "vocabulary": "its settings (min_count, max_vocab_size, ...) are the model's own",
+    "scan_vocab": "build_vocab does all of it",
+    "prepare_vocab": "build_vocab does all of it",
+    "prepare_weights": "build_vocab does it; init_weights starts over",
+    "create_binary_tree": "build_vocab does it; the tree is model.tree",
+    "cum_table": "negative examples are drawn from an alias table made for each training",
     "trainables": "its arrays (syn1, syn1neg) are the model's own",
 }
 _OF_VECTORS = {

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_corpora import TOPICS, topical, zipfian
+from subprocesses import python_output
 
 from fastrnn import KeyedVectors, Word2Vec
 from fastrnn.word2vec import EncodedCorpus, _memory, callbacks
@@ -302,3 +303,23 @@ def test_reset_from_takes_the_vocabulary_and_new_weights() -> None:
     assert other.corpus_count == 300
     other.train(zipfian(), total_examples=300, epochs=1)
     assert other.syn1neg.any()
+
+
+def test_nothing_but_numpy_is_needed() -> None:
+    code = """
+import sys
+from fastrnn import Word2Vec
+model = Word2Vec([["a", "b"]] * 5, hs=1, negative=0, vector_size=4)
+model.wv.most_similar("a"), model.score([["a", "b"]]), model.predict_output_word(["a"])
+print(sorted({"torch", "gensim", "tqdm", "scipy", "sklearn", "matplotlib"} & set(sys.modules)))
+"""
+    assert python_output(code) == "[]"
+
+
+def test_docstring_examples() -> None:
+    import doctest
+
+    from fastrnn.word2vec import model
+
+    assert doctest.testmod(model).attempted >= 4
+    assert doctest.testmod(model).failed == 0
