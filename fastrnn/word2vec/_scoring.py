@@ -176,7 +176,7 @@ class Scoring(ModelState):
         assert self._nodes is not None
         tree = self.tree
         self._own_weights(writable=False)
-        return _core.word2vec.score_sentences(
+        scores: NDArray[np.float64] = _core.word2vec.score_sentences(
             vectors=self._inputs,
             node_vectors=self._nodes,
             vector_size=self.vector_size,
@@ -190,6 +190,7 @@ class Scoring(ModelState):
             cbow_mean=bool(self.cbow_mean),
             threads=self.workers,
         )
+        return scores
 
     def _require_tree(self, what: str) -> None:
         if self._vocabulary is None:

@@ -85,7 +85,8 @@ def _uniform(key: np.uint64, first: int, size: int) -> NDArray[np.float32]:
     """Values in ``[-0.5, 0.5)``, two from each hash of a number from ``first`` on."""
     numbers = np.arange(first + 1, first + 1 + -(-size // 2), dtype=np.uint64)
     hashes = _mix(key + np.uint64(_GOLDEN) * numbers)
-    values = (hashes.view(np.uint32)[:size] >> np.uint32(8)).astype(np.float32)
+    bits: NDArray[np.uint32] = hashes.view(np.uint32)[:size] >> np.uint32(8)
+    values = bits.astype(np.float32)
     values *= np.float32(2.0**-24)
     values -= np.float32(0.5)
     return values

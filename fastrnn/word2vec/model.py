@@ -9,6 +9,7 @@ import numpy as np
 from fastrnn.word2vec import _options
 from fastrnn.word2vec._building import one_source
 from fastrnn.word2vec._gensim import GensimBridge
+from fastrnn.word2vec._older_names import where_it_went
 from fastrnn.word2vec._saving import Saving
 from fastrnn.word2vec._scoring import Scoring
 from fastrnn.word2vec._state import logger
@@ -20,28 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from fastrnn.word2vec._vocabulary import TrimRule
-
-_REMOVED = {
-    "init_sims": "it is no longer needed: most_similar normalizes vectors by itself, and "
-    "wv.get_vector(word, norm=True) gives a single normalized one",
-    "iter": "it is called epochs",
-    "size": "it is called vector_size",
-    "vocabulary": "its settings (min_count, max_vocab_size, ...) are the model's own",
-    "scan_vocab": "build_vocab does all of it",
-    "prepare_vocab": "build_vocab does all of it",
-    "prepare_weights": "build_vocab does it; init_weights starts over",
-    "create_binary_tree": "build_vocab does it; the tree is model.tree",
-    "cum_table": "negative examples are drawn from an alias table made for each training",
-    "trainables": "its arrays (syn1, syn1neg) are the model's own",
-}
-_OF_VECTORS = {
-    "most_similar", "similarity", "doesnt_match", "similar_by_word", "similar_by_vector",
-    "n_similarity", "wmdistance", "accuracy", "evaluate_word_pairs", "most_similar_cosmul",
-    "evaluate_word_analogies", "index2word", "vocab", "syn0", "syn0norm", "distance",
-    "distances", "key_to_index", "index_to_key", "vectors", "most_similar_to_given", "rank",
-    "closer_than", "save_word2vec_format", "load_word2vec_format",
-    "intersect_word2vec_format",
-}  # fmt: skip
 
 
 class Word2Vec(Training, Scoring, Saving, GensimBridge):
@@ -307,12 +286,8 @@ class Word2Vec(Training, Scoring, Saving, GensimBridge):
 
         def __getattr__(self, name: str) -> Any:
             """Say where gensim's older names have gone."""
-            message = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if name in _OF_VECTORS:
-                message += f"; look at model.wv.{name}, or at gensim 4's name for it there"
-            elif name in _REMOVED:
-                message += f"; {_REMOVED[name]}"
-            elif name in ("syn1", "syn1neg", "tree"):
+            if name in ("syn1", "syn1neg", "tree"):
                 # A property's own AttributeError ends up here; it is asked again for its words.
                 getattr(type(self), name).fget(self)
-            raise AttributeError(message)
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message + where_it_went(name))
