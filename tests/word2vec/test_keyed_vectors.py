@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -247,6 +249,32 @@ def test_bad_sizes():
     for size, count in ((0, 0), (-1, 0), (3, -1)):
         with pytest.raises(ValueError, match="vector_size"):
             KeyedVectors(size, count)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda wv: pickle.loads(pickle.dumps(wv))]
+)
+def test_copies_are_whole(tmp_path, duplicate):
+    wv = make(6, 5)
+    wv.add_vector("new", np.ones(5))  # leaves spare room behind
+    new = duplicate(wv)
+    assert new.index_to_key == wv.index_to_key and np.array_equal(new.vectors, wv.vectors)
+    new.vectors[1] = 7
+    new.norms = None
+    new.save(tmp_path / "x")
+    assert (KeyedVectors.load(tmp_path / "x")["w1"] == 7).all()
+    assert (wv["w1"] == 7).all() == (duplicate is copy.copy)
+
+
+def test_vectors_of_ones_own_are_what_is_saved_and_sorted(tmp_path):
+    wv = make(3, 16)
+    wv._vectors = wv.vectors.copy()  # as after a change behind our back
+    wv.vectors[0] = 7
+    wv.expandos["count"] = np.array([1, 2, 3])
+    wv.save(tmp_path / "x")
+    assert (KeyedVectors.load(tmp_path / "x")["w0"] == 7).all()
+    wv.sort_by_descending_frequency()
+    assert (wv["w0"] == 7).all() and wv.get_index("w0") == 2
 
 
 def test_an_empty_one():

@@ -70,8 +70,9 @@ class Attributes(Base):
         self.key_to_index = {key: index for index, key in enumerate(self.index_to_key)}
         self.expandos = {attr: values[order] for attr, values in self.expandos.items()}
         if len(self.vectors):
-            storage = self._storage[order]
-            self.vectors = storage[:, : self.vector_size]
-            self._storage = storage
+            padded = self._shows_storage()
+            rows = (self._storage if padded else self.vectors)[order]
+            self.vectors = rows[:, : self.vector_size]
+            self._storage = rows
         if len(self.vectors_lockf) == len(order) > 1:
             self.vectors_lockf = self.vectors_lockf[order]

@@ -10,7 +10,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastrnn.word2vec._formats.aligned import padded_storage
 
-Key = str | int
 Array = NDArray[Any]
 KEY_TYPES = (str, int, np.integer)
 
@@ -107,6 +106,28 @@ class Base:
         self._vectors = value
         self._storage = value
         self.norms = None
+
+    def _shows_storage(self) -> bool:
+        """Whether ``vectors`` is the first columns of the storage, not an array of its own."""
+        own, room = self._vectors, self._storage
+        return (
+            own.ctypes.data == room.ctypes.data
+            and own.strides == room.strides
+            and len(own) <= len(room)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copied or unpickled view would be an array of its own beside the copied storage.
+        state = dict(self.__dict__)
+        if self._shows_storage():
+            state["_storage"] = self._storage[: len(self._vectors)]
+            del state["_vectors"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_vectors" not in state:
+            self._vectors = self._storage[:, : self.vector_size]
 
     def __str__(self) -> str:
         return f"{type(self).__name__}<vector_size={self.vector_size}, {len(self)} keys>"

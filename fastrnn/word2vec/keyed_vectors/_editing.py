@@ -140,12 +140,7 @@ class Editing(Attributes):
         if size <= len(old):
             return
         room = self._storage
-        fits = (
-            size <= len(room)
-            and room.flags.writeable
-            and room.ctypes.data == old.ctypes.data
-            and room.strides == old.strides
-        )
+        fits = size <= len(room) and room.flags.writeable and self._shows_storage()
         if not fits:
             room = padded_storage(max(size, len(old) * 3 // 2), self.vector_size, old.dtype)
             room[: len(old), : self.vector_size] = old

@@ -32,7 +32,8 @@ class Files(Attributes):
         self.allocate_vecattrs()
         size = len(self)
         storage = self._storage
-        if storage.shape != (size, padded_stride(self.vector_size)):
+        shape = (size, padded_stride(self.vector_size))
+        if storage.shape != shape or not self._shows_storage():
             storage = padded_storage(size, self.vector_size, self.vectors.dtype)
             storage[:, : self.vector_size] = self.vectors
         # Integer keys are kept apart from words that look the same.
