@@ -17,9 +17,9 @@ namespace fastrnn {
 
 struct TextSettings {
   int threads = 1;
-  size_t max_words = 0;  // prune rare words beyond so many, as gensim does (then one thread); 0: never
-  bool keep_ids = true;  // false: count only
-  bool lines = true;     // false: newlines are mere white space
+  size_t max_words = 0;        // prune rare words beyond so many, as gensim does (then one thread); 0: never
+  bool keep_ids = true;        // false: count only
+  bool lines = true;           // false: newlines are mere white space
   bool as_word2vec_c = false;  // separators
   /// Which words to keep when pruning; without it those with at least `least` occurrences.
   std::function<std::vector<bool>(const WordTable&, uint64_t least)> prune;

@@ -25,10 +25,11 @@ void in_parallel(size_t count, const Task& task) {
     }
   };
   std::vector<std::thread> threads;
-  size_t started = 1;
+  size_t started = count;
   try {
-    for (; started < count; ++started) threads.emplace_back(guarded, started);
-  } catch (const std::system_error&) {  // no more threads to be had: their tasks are done here
+    for (size_t i = 1; i < count; ++i) threads.emplace_back(guarded, i);
+  } catch (const std::system_error&) {  // no more threads to be had: what is left is done here
+    started = threads.size() + 1;
   }
   for (size_t i = 0; i < count; i = i == 0 ? started : i + 1) guarded(i);
   for (std::thread& thread : threads) thread.join();

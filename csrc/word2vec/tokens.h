@@ -41,13 +41,17 @@ inline int utf8_length(const unsigned char* p) {
 /// Whether the valid character at `p`, beyond ASCII, is white space for str.split().
 inline bool is_unicode_space(const unsigned char* p) {
   switch (p[0]) {
-    case 0xC2: return p[1] == 0x85 || p[1] == 0xA0;
-    case 0xE1: return p[1] == 0x9A && p[2] == 0x80;
+    case 0xC2:
+      return p[1] == 0x85 || p[1] == 0xA0;
+    case 0xE1:
+      return p[1] == 0x9A && p[2] == 0x80;
     case 0xE2:
       return (p[1] == 0x80 && (p[2] <= 0x8A || p[2] == 0xA8 || p[2] == 0xA9 || p[2] == 0xAF)) ||
              (p[1] == 0x81 && p[2] == 0x9F);
-    case 0xE3: return p[1] == 0x80 && p[2] == 0x80;
-    default: return false;
+    case 0xE3:
+      return p[1] == 0x80 && p[2] == 0x80;
+    default:
+      return false;
   }
 }
 

@@ -10,6 +10,7 @@ import lzma
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -421,12 +422,21 @@ def test_signals_stop_the_reading() -> None:
 def test_reports_and_their_errors_arrive() -> None:
     text = b"word after word\n" * 8_000_000
 
+    def dawdle(signum: int, frame: object) -> None:
+        time.sleep(0.25)  # until a report is due
+
     def stop(done: int) -> None:
         raise Alarm(done)
 
-    with pytest.raises(Alarm) as error:
-        core.word2vec.TextReader(threads=2, keep_ids=False).feed(text, stop)
-    assert 0 < error.value.args[0] < len(text)
+    before = signal.signal(signal.SIGALRM, dawdle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(Alarm) as error:
+            core.word2vec.TextReader(threads=2, keep_ids=False).feed(text, stop)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert 0 < error.value.args[0] <= len(text)
 
 
 def test_misuse_of_the_reader_is_refused() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gensim.models import word2vec as gensim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,17 +20,19 @@ from fastrnn.word2vec._vocabulary import (
     select_words,
 )
 
+gensim: Any = pytest.importorskip("gensim.models.word2vec")
+
 _words = st.text("abc", min_size=1, max_size=3)
 _corpora = st.lists(st.lists(_words, max_size=12), min_size=1, max_size=15).filter(any)
 
 
-def theirs(sentences: list[list[str]], trim_rule: Any = None, **options: Any) -> gensim.Word2Vec:
+def theirs(sentences: list[list[str]], trim_rule: Any = None, **options: Any) -> Any:
     model = gensim.Word2Vec(vector_size=1, **options)
     model.build_vocab(sentences, trim_rule=trim_rule)
     return model
 
 
-def counts_in(model: gensim.Word2Vec) -> list[int]:
+def counts_in(model: Any) -> list[int]:
     return [model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key]
 
 
@@ -161,8 +162,7 @@ def test_bad_counts_are_refused(counts: Any, error: type[Exception], text: str) 
 
 
 def test_large_counts_and_gensims_rule_constants() -> None:
-    from gensim import utils
-
+    utils = gensim.utils
     vocabulary = Vocabulary.from_counts({"a": np.int64(2**61), "b": 2**62}, min_count=1)
     assert vocabulary.words == ["b", "a"]
     assert vocabulary.retained_words == 2**61 + 2**62
