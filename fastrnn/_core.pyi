@@ -218,3 +218,90 @@ class word2vec:
         """thresholds [V], index [V]; see csrc/word2vec/alias_table.h."""
 
     # Training (csrc/word2vec/trainer).
+    class TrainingSummary(TypedDict):
+        words: int  # in the vocabulary, before subsampling
+        kept: int
+        pairs: int  # centers (CBOW), or centers with a context (skip-gram)
+        loss: float  # nats, summed over pairs; 0 without compute_loss
+        seconds: float
+        alpha: float  # the learning rate that the next chunk would have
+
+    class Trainer:
+        """Trains the matrices in place, and keeps all arrays alive.
+
+        Matrices are [V, stride] with the stride a multiple of 16, 64-byte aligned, padded with
+        zeros.
+        """
+
+        position: int  # sentences of the epoch last begun that are trained; none after them is
+        chunk_starts: NDArray[np.int64]  # first sentences of the chunks, and the end
+        last: word2vec.TrainingSummary  # of the latest call, also if an exception ended it
+        def __init__(
+            self,
+            *,
+            vectors: NDArray[np.float32],
+            node_vectors: NDArray[np.float32] | None = None,
+            negative_vectors: NDArray[np.float32] | None = None,
+            vector_size: int,
+            ids: NDArray[np.int32],
+            offsets: NDArray[np.int64],  # [sentences + 1], into ids
+            keep: NDArray[np.uint32] | None = None,  # [V]: subsampling thresholds
+            path_offsets: NDArray[np.int64] | None = None,
+            path_rows: NDArray[np.int32] | None = None,
+            codes: NDArray[np.uint64] | None = None,
+            alias_threshold: NDArray[np.uint32] | None = None,
+            alias_index: NDArray[np.int32] | None = None,
+            negative: int = 0,
+            vectors_lockf: NDArray[np.float32] | None = None,  # [V]: factor on a word's updates
+            train_outputs: bool = True,
+            window: int,
+            shrink_windows: bool,
+            sg: bool,
+            cbow_mean: bool,
+            cbow_divide: bool,
+            sigmoid: str,  # "exact" or "table"
+            skip_saturated_negatives: bool,
+            max_kept: int,
+            seed: int,
+            threads: int,
+            strict: bool,
+            deterministic: bool,
+            compute_loss: bool,
+        ) -> None: ...
+        def train(
+            self,
+            *,
+            epoch: int,
+            alpha_start: float,
+            alpha_end: float,
+            c_schedule: bool,
+            done: float,  # words or sentences of earlier epochs
+            total: float,  # and of all epochs
+            by_sentences: bool,
+            first_sentence: int = 0,  # a chunk's first
+            report: Callable[[int, int, float, float], object] | None = None,
+            interval: float = 0.5,
+        ) -> word2vec.TrainingSummary:
+            """One epoch, or the rest of it; ``report(words, kept, loss, alpha)`` now and then.
+
+            An exception of ``report`` or of a signal handler stops the threads at the end of
+            their chunks, then goes on; see ``position``.
+            """
+
+    @staticmethod
+    def score_sentences(
+        *,
+        vectors: NDArray[np.float32],
+        node_vectors: NDArray[np.float32],
+        vector_size: int,
+        ids: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        path_offsets: NDArray[np.int64],
+        path_rows: NDArray[np.int32],
+        codes: NDArray[np.uint64],
+        window: int,
+        sg: bool,
+        cbow_mean: bool,
+        threads: int,
+    ) -> NDArray[np.float64]:
+        """Exact log-likelihood (nats) of each sentence, with whole windows."""

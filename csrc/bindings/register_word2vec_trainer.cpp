@@ -23,15 +23,16 @@ void require(bool condition, const char* message) {
   if (!condition) throw py::value_error(message);
 }
 
-/// The trainer, and the arrays that it works on.
+/// Settings from Python, the arrays that they point to, and the trainer.
 class BoundTrainer {
  public:
-  explicit BoundTrainer(const py::kwargs& options) {
+  /// Without training the matrices are only read.
+  BoundTrainer(const py::kwargs& options, bool training) {
     for (const char* name : {"vectors", "ids", "offsets"})
       require(options.contains(name) && !options[name].is_none(), "vectors, ids and offsets must be given");
     Settings s;
     const py::array_t<float> vectors = take<float>(options, "vectors", 2);
-    s.vectors = writable(vectors);
+    s.vectors = weights(vectors, training);
     s.vocab = vectors.shape(0);
     s.stride = int(vectors.shape(1));
     s.vector_size = options["vector_size"].cast<int>();
@@ -45,7 +46,7 @@ class BoundTrainer {
     if (given(options, "keep")) s.keep = words<uint32_t>(options, "keep", s).data();
     if (given(options, "vectors_lockf")) s.vectors_lockf = words<float>(options, "vectors_lockf", s).data();
     if (given(options, "node_vectors")) {
-      s.node_vectors = writable(matrix(options, "node_vectors", s));
+      s.node_vectors = weights(matrix(options, "node_vectors", s), training);
       const py::array_t<int64_t> path_offsets = take<int64_t>(options, "path_offsets", 1);
       const py::array_t<int32_t> path_rows = take<int32_t>(options, "path_rows", 1);
       s.path_offsets = path_offsets.data();
@@ -55,7 +56,7 @@ class BoundTrainer {
     }
     s.negative = option(options, "negative", 0);
     if (s.negative > 0) {
-      s.negative_vectors = writable(matrix(options, "negative_vectors", s));
+      s.negative_vectors = weights(matrix(options, "negative_vectors", s), training);
       s.alias_threshold = words<uint32_t>(options, "alias_threshold", s).data();
       s.alias_index = words<int32_t>(options, "alias_index", s).data();
       for (int64_t i = 0; i < s.vocab; ++i)
@@ -78,8 +79,19 @@ class BoundTrainer {
     s.seed = option<uint64_t>(options, "seed", 1);
     const int threads = option(options, "threads", 1);
     require(threads >= 1, "threads must be positive");
-    trainer_.emplace(s, threads, option(options, "deterministic", false));
-    offsets_ = s.offsets;
+    settings_ = s;
+    threads_ = threads;
+  }
+
+  void make_trainer(bool deterministic) { trainer_.emplace(settings_, threads_, deterministic); }
+
+  py::array_t<double> score() {
+    require(settings_.hierarchical(), "score needs node_vectors");
+    py::array_t<double> scores(settings_.num_sentences);
+    double* const out = scores.mutable_data();
+    const py::gil_scoped_release unlocked;
+    word2vec::score_sentences(settings_, threads_, out);
+    return scores;
   }
 
   py::dict train(uint64_t epoch, double alpha_start, double alpha_end, bool c_schedule, double done, double total,
@@ -120,17 +132,19 @@ class BoundTrainer {
         return true;
       });
     }
+    last_ = py::dict();
+    last_["words"] = result.counts.words;
+    last_["kept"] = result.counts.kept;
+    last_["pairs"] = result.counts.pairs;
+    last_["loss"] = result.counts.loss;
+    last_["seconds"] = seconds_since(start);
+    last_["alpha"] = result.alpha;
     if (error) throw py::error_already_set(*error);
-    py::dict summary;
-    summary["words"] = result.counts.words;
-    summary["kept"] = result.counts.kept;
-    summary["pairs"] = result.counts.pairs;
-    summary["loss"] = result.counts.loss;
-    summary["seconds"] = seconds_since(start);
-    summary["alpha"] = result.alpha;
-    return summary;
+    return last_;
   }
 
+  /// What train returned, or would have, had nothing interrupted it.
+  py::dict last() const { return last_; }
   int64_t position() const { return trainer_->position(); }
   py::array_t<int64_t> chunk_starts() const {
     const auto& chunks = trainer_->chunk_starts();
@@ -168,8 +182,9 @@ class BoundTrainer {
       throw py::value_error(std::string(name) + " must have the shape of vectors");
     return array;
   }
-  static float* writable(py::array_t<float> array) {
-    float* data = array.mutable_data();  // throws if it is read-only
+  static float* weights(py::array_t<float> array, bool training) {
+    // mutable_data throws if the array is read-only.
+    float* data = training ? array.mutable_data() : const_cast<float*>(array.data());
     require(reinterpret_cast<uintptr_t>(data) % 64 == 0, "matrices must be 64-byte aligned");
     return data;
   }
@@ -193,20 +208,28 @@ class BoundTrainer {
   }
 
   std::vector<py::object> kept_;
+  Settings settings_;
+  int threads_ = 1;
+  py::dict last_;
   std::optional<word2vec::Trainer> trainer_;
-  const int64_t* offsets_ = nullptr;
 };
 
 }  // namespace
 
 void register_word2vec_trainer(py::module_& m) {
   py::class_<BoundTrainer>(m, "Trainer")
-      .def(py::init<const py::kwargs&>())
+      .def(py::init([](const py::kwargs& options) {
+        auto trainer = std::make_unique<BoundTrainer>(options, true);
+        trainer->make_trainer(options.contains("deterministic") && options["deterministic"].cast<bool>());
+        return trainer;
+      }))
       .def("train", &BoundTrainer::train, py::kw_only(), py::arg("epoch"), py::arg("alpha_start"),
            py::arg("alpha_end"), py::arg("c_schedule"), py::arg("done"), py::arg("total"), py::arg("by_sentences"),
            py::arg("first_sentence") = 0, py::arg("report") = py::none(), py::arg("interval") = 0.5)
+      .def_property_readonly("last", &BoundTrainer::last)
       .def_property_readonly("position", &BoundTrainer::position)
       .def_property_readonly("chunk_starts", &BoundTrainer::chunk_starts);
+  m.def("score_sentences", [](const py::kwargs& options) { return BoundTrainer(options, false).score(); });
 }
 
 }  // namespace fastrnn

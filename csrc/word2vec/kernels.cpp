@@ -29,6 +29,10 @@ void merge(const Settings& settings, Worker& worker) {
     if (rows->hot) merge_hot(*rows, 0, rows->hot, settings.stride);
 }
 
+double score(const Settings& settings, Worker& worker, int64_t begin, int64_t end) {
+  return Scorer(settings, worker).sentence(begin, end);
+}
+
 /// target += weight * (row - base)
 void blend(float* target, const float* row, const float* base, float weight, int stride) {
   const V factor(weight);
@@ -40,7 +44,7 @@ void blend(float* target, const float* row, const float* base, float weight, int
 
 extern const fastrnn::word2vec::Kernels word2vec_kernels;
 const fastrnn::word2vec::Kernels word2vec_kernels = {W,     train<Sharing::kDirect>, train<Sharing::kHot>, merge,
-                                                     train_shard, blend};
+                                                     train_shard, score, blend};
 
 }  // namespace FASTRNN_ISA
 }  // namespace fastrnn

@@ -22,6 +22,8 @@ struct Kernels {
   void (*merge)(const Settings&, Worker&);
   // Trains on tokens [begin, end) as one sentence, on the worker's copies of the rows it touches.
   void (*train_shard)(const Settings&, Worker&, int64_t begin, int64_t end, uint64_t key, float alpha);
+  // The log-likelihood of tokens [begin, end), one sentence.
+  double (*score)(const Settings&, Worker&, int64_t begin, int64_t end);
   // target += weight * (row - base)
   void (*blend)(float* target, const float* row, const float* base, float weight, int stride);
 };

@@ -44,7 +44,7 @@ class WorkerMemory : public Worker {
         draws_(s.max_kept + 1),
         floats_(int64_t(s.stride) * (1 + kMaxTile) + int64_t(kMaxTile) * (s.max_rows() + kSpare)),
         addresses_(2 * int64_t(s.max_rows() + kSpare + kMaxTurns) + 2 * int64_t(s.window)),
-        targets_(2 * int64_t(s.negative) * (s.skip_gram ? 2 * int64_t(s.window) : 1)),
+        targets_(kTargetRing * int64_t(s.negative) * (s.skip_gram ? 2 * int64_t(s.window) : 1)),
         frozen_(s.train_outputs ? 0 : 2 * int64_t(s.max_rows()) * s.stride) {
     inputs.shared = s.vectors;
     nodes.shared = s.node_vectors;

@@ -3,7 +3,7 @@
 
 #include "word2vec/random.h"
 #include "word2vec/rows.h"
-#include "word2vec/step.h"
+#include "word2vec/score.h"
 
 namespace fastrnn {
 namespace FASTRNN_ISA {
@@ -53,9 +53,12 @@ class Pass {
 
   FASTRNN_INLINE void piece(int kept) {
     constexpr int kAhead = 2;  // centers: about a microsecond, several times the latency of memory
-    if (s_.negative && kept) draw_negatives(window(0, kept));
+    const int ahead = s_.skip_gram ? 1 : 2;
+    if (s_.negative)
+      for (int i = 0; i < ahead && i < kept; ++i) draw_negatives(window(i, kept));
     for (int i = 0; i < kept; ++i) {
-      if (s_.negative && i + 1 < kept) draw_negatives(window(i + 1, kept));
+      next_contexts_ = 0;
+      if (s_.negative && i + ahead < kept) draw_negatives(window(i + ahead, kept));
       if (i + kAhead < kept) {
         if (s_.hierarchical()) prefetch_path(w_.kept_words[i + kAhead]);
         if (i + kAhead + s_.window < kept)
@@ -67,7 +70,8 @@ class Pass {
         skip_gram(around);
       else
         cbow(around);
-      if constexpr (kSharing == Sharing::kHot) count_down();
+      if constexpr (kSharing == Sharing::kHot)
+        if (--w_.until_merge == 0) merge_due(w_, s_.stride);
     }
   }
 
@@ -78,7 +82,7 @@ class Pass {
       if (s_.path_rows[k] >= 32) prefetch_row<kSharing>(w_.nodes, s_.path_rows[k], s_.stride);
   }
 
-  /// Of one center, a center ahead, so that their rows arrive in time; -1 where the center itself was drawn.
+  /// Of one center, before its turn, so that their rows arrive in time; -1 where the center itself was drawn.
   FASTRNN_INLINE void draw_negatives(const Window& around) {
     const int32_t center = w_.kept_words[around.center];
     const uint64_t draw = w_.kept_draws[around.center];
@@ -87,14 +91,31 @@ class Pass {
     for (int j = 0; j < count; ++j) {
       const uint64_t z = negative_draw(draw, uint64_t(j));
       const int32_t column = int32_t(((z >> 32) * uint64_t(s_.vocab)) >> 32);
-      const int32_t target = uint32_t(z) < s_.alias_threshold[column] ? column : s_.alias_index[column];
+      const int32_t other = s_.alias_index[column];  // loaded always: a branch would be mispredicted half the time
+      const int32_t target = uint32_t(z) < s_.alias_threshold[column] ? column : other;
       targets[j] = target == center ? -1 : target;
-      prefetch_row<kSharing>(w_.negatives, target, s_.stride);
     }
+    if (s_.skip_gram)
+      next_contexts_ = around.contexts();
+    else
+      prefetch_targets(targets);
     prefetch_row<kSharing>(w_.negatives, center, s_.stride);
   }
   FASTRNN_INLINE int32_t* targets_of(int center) {
-    return w_.targets + int64_t(center & 1) * s_.negative * (s_.skip_gram ? 2 * s_.window : 1);
+    return w_.targets + int64_t(center & (kTargetRing - 1)) * s_.negative * (s_.skip_gram ? 2 * s_.window : 1);
+  }
+  FASTRNN_INLINE void prefetch_targets(const int32_t* targets) {
+    for (int j = 0; j < s_.negative; ++j)
+      if (targets[j] >= 0) prefetch_row<kSharing>(w_.negatives, targets[j], s_.stride);
+  }
+  /// Skip-gram: the samples of two contexts later, which may be the next center's. All of a center's at once would
+  /// fill the first-level cache.
+  FASTRNN_INLINE void prefetch_after(const Window& around, int c) {
+    const int later = c + 2;
+    if (later < around.contexts())
+      prefetch_targets(targets_of(around.center) + later * s_.negative);
+    else if (later - around.contexts() < next_contexts_)
+      prefetch_targets(targets_of(around.center + 1) + (later - around.contexts()) * s_.negative);
   }
 
   /// Addresses of the center's path, and how many.
@@ -154,10 +175,8 @@ class Pass {
     f.store(scores);
     label.store(labels);
     double sum = 0;
-    for (int i = 0; i < count; ++i) {
-      const double x = labels[i] > 0 ? -double(scores[i]) : double(scores[i]);  // -log sigmoid(-x)
-      sum += (x > 0 ? x : 0) + __builtin_log1p(__builtin_exp(x > 0 ? -x : x));
-    }
+    for (int i = 0; i < count; ++i)
+      sum += softplus_of_minus(labels[i] > 0 ? double(scores[i]) : -double(scores[i]));
     w_.counts.loss += sum;
   }
 
@@ -169,12 +188,15 @@ class Pass {
   }
 
   FASTRNN_INLINE void negative_step(float** rows, int count, const float* input, float* error, bool add) {
-    const auto labels = [](int first) {
-      float lanes[W] = {};
-      lanes[0] = first == 0 ? 1.0f : 0.0f;
-      return V::load(lanes);
-    };
-    step<1>(rows, count, labels, s_.skip_saturated_negatives, &input, &error, add);
+    const auto labels = [](int first) { return path_labels(first ? ~uint64_t(0) : ~uint64_t(1), 0); };
+    if (__builtin_expect(!s_.strict, 1)) {
+      step<1>(rows, count, labels, s_.skip_saturated_negatives, &input, &error, add);
+      return;
+    }
+    for (int r = 0; r < count; ++r) {  // a word that is drawn twice is seen as it is by then
+      float* row[kRowTile] = {rows[r]};
+      step<1>(row, 1, [&](int) { return labels(r); }, s_.skip_saturated_negatives, &input, &error, add || r > 0);
+    }
   }
 
   FASTRNN_INLINE void add_error(float* row, const float* error, float factor) {
@@ -194,10 +216,12 @@ class Pass {
       inputs[c] = find_row<kSharing>(w_.inputs, w_.kept_words[around.context(first + c)], s_.stride);
       errors[c] = w_.errors + c * s_.stride;
     }
+    if (turns && !s_.train_outputs) protect(path, find_path(center, path));  // the last tile has changed its copies
     if (turns) path_step<C>(path, turns, center, inputs, errors);
     if (s_.negative) {
       float** const rows = const_cast<float**>(w_.pointers) + kMaxTurns + kRowTile;
       for (int c = 0; c < C; ++c) {
+        prefetch_after(around, first + c);
         const int count = find_negatives(center, targets_of(around.center) + (first + c) * s_.negative, rows);
         protect(rows, count);
         negative_step(rows, count, inputs[c], errors[c], turns > 0);
@@ -214,11 +238,7 @@ class Pass {
     const int contexts = around.contexts();
     float** const path = const_cast<float**>(w_.pointers);
     const int32_t center = w_.kept_words[around.center];
-    int turns = 0;
-    if (s_.hierarchical()) {
-      turns = find_path(center, path);
-      protect(path, turns);
-    }
+    const int turns = s_.hierarchical() ? find_path(center, path) : 0;
     // Without a path to share there is nothing to gain from a tile.
     const int tile = s_.strict || turns == 0 ? 1 : kMaxContexts;
     const int tiles = (contexts + tile - 1) / tile;
@@ -274,26 +294,13 @@ class Pass {
     w_.counts.pairs += 1;
   }
 
-  FASTRNN_INLINE void count_down() {
-    for (int t = 0; t < kTiers; ++t) {
-      if (--w_.tier_countdown[t] > 0) continue;
-      w_.tier_countdown[t] = w_.tier_interval[t];
-      merge_tier(t);
-    }
-  }
-  FASTRNN_INLINE void merge_tier(int t) {
-    const int32_t begin = t ? kTierEnds[t - 1] : 0;
-    Rows* const all[] = {&w_.inputs, &w_.nodes, &w_.negatives};
-    for (Rows* rows : all)
-      if (rows->hot > begin) merge_hot(*rows, begin, kTierEnds[t], s_.stride);
-  }
-
   const Settings& s_;
   Worker& w_;
   const uint64_t key_;
   const float alpha_;
   const int registers_;
   const int g_stride_;
+  int next_contexts_ = 0;  // of the center after the one at work
 };
 
 }  // namespace word2vec

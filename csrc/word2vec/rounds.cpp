@@ -11,7 +11,7 @@ namespace {
 
 // How much of the way to where a row is pulled one visit goes, over the learning rate: sets how far rows that several
 // shards have pulled the same way are averaged rather than summed. Measured by held-out likelihood.
-constexpr double kPull = 0.5;
+constexpr double kPull = 0.1;
 
 }  // namespace
 
@@ -104,7 +104,7 @@ void Rounds::merge(int thread, double alpha) {
 /// 1 - q^m of the way; each alone went 1 - q. So their sum is scaled by (1 - q^m) / (m (1 - q)): 1 where visits are
 /// few, 1 / m, the mean, where every shard has gone all the way.
 void Rounds::merge_row(int matrix, int32_t row, int first_shard, float* sum, double alpha) {
-  Rows* touched[kShards];
+  Rows* touched[kShards] = {};
   int count = 0;
   int64_t visits = 0;
   for (int i = first_shard; i < kShards; ++i) {

@@ -42,6 +42,15 @@ FASTRNN_INLINE float* find_row(Rows& rows, int32_t row, int stride) {
   }
 }
 
+/// Starts loading a cache line to be written: owning it at once spares the second trip that a mere read would cost.
+FASTRNN_INLINE void prefetch_line(const float* p) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*p));  // GCC takes prefetcht0 unless told that the machine has this one; all have
+#else
+  __builtin_prefetch(p, 1);
+#endif
+}
+
 /// Starts loading a row that will be wanted soon.
 template <Sharing kSharing>
 FASTRNN_INLINE void prefetch_row(const Rows& rows, int32_t row, int stride) {
@@ -51,7 +60,7 @@ FASTRNN_INLINE void prefetch_row(const Rows& rows, int32_t row, int stride) {
   } else if constexpr (kSharing == Sharing::kShard) {
     if (rows.slot[row] >= 0) p = rows.copy + int64_t(rows.slot[row]) * stride;
   }
-  for (int i = 0; i < stride; i += 16) __builtin_prefetch(p + i, 1);
+  for (int i = 0; i < stride; i += 16) prefetch_line(p + i);
 }
 
 /// Adds what this thread has changed in rows [begin, end) to the shared ones, and copies those anew. Another thread
@@ -65,6 +74,25 @@ static __attribute__((noinline)) void merge_hot(Rows& rows, int32_t begin, int32
     merged.store(rows.copy + i);
     merged.store(rows.base + i);
   }
+}
+
+/// Merges the tiers whose time has come.
+static __attribute__((noinline)) void merge_due(Worker& worker, int stride) {
+  int64_t next = INT64_MAX;
+  Rows* const all[] = {&worker.nodes, &worker.inputs, &worker.negatives};
+  for (Rows* rows : all) {
+    for (int t = 0; t < kTiers; ++t) {
+      const int32_t begin = t ? kTierEnds[t - 1] : 0;
+      if (rows->hot <= begin) break;
+      rows->left[t] -= worker.slept;
+      if (rows->left[t] <= 0) {
+        merge_hot(*rows, begin, kTierEnds[t], stride);
+        rows->left[t] = rows->interval[t];
+      }
+      if (rows->left[t] < next) next = rows->left[t];
+    }
+  }
+  worker.until_merge = worker.slept = next;
 }
 
 }  // namespace word2vec

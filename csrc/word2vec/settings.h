@@ -11,6 +11,7 @@ constexpr int kSigmoidEntries = 1000;
 
 /// Hot rows are merged in tiers, the hottest most often: rows [kTierEnds[t - 1], kTierEnds[t]).
 constexpr int kTiers = 3;
+constexpr int kTargetRing = 4;  // centers whose negative samples are held: those at work and those to come
 constexpr int32_t kTierEnds[kTiers] = {32, 256, INT32_MAX};
 
 struct Settings {
@@ -61,6 +62,7 @@ struct Rows {
   float* copy = nullptr;
   float* base = nullptr;  // the shared rows when they were last copied
   int32_t hot = 0;
+  int64_t interval[kTiers], left[kTiers];  // words between merges of a tier, and until the next
   // Shards of a deterministic run have a copy of every row that they touch.
   int32_t* slot = nullptr;  // [vocab]: position of the row in `copy`, or -1
   int32_t* touched = nullptr;  // rows in the order of their slots
@@ -84,11 +86,9 @@ struct Worker {
   float* errors;        // [window tile, stride]
   float* coefficients;  // [window tile, max_rows rounded up to a register]
   const float** pointers;
-  int32_t* targets;  // two centers' worth of negative samples
+  int32_t* targets;  // negative samples of kTargetRing centers
   float* frozen;     // [max_rows, stride]: copies of outputs that are not to be trained
-  // Words until each tier of hot rows is merged.
-  int64_t tier_countdown[kTiers] = {};
-  int64_t tier_interval[kTiers] = {};
+  int64_t until_merge = 0, slept = 0;  // words until some tier is due, and since `left` was brought up to date
   Counts counts;
 };
 

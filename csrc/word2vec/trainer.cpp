@@ -24,20 +24,22 @@ FASTRNN_FOR_EACH_ISA(FASTRNN_DECLARE)
 namespace word2vec {
 namespace {
 
+static double env(const char*n,double d){const char*e=getenv(n);return e?atof(e):d;}
 constexpr int64_t kChunkWords = 10000;  // between two learning rates, as in word2vec.c and gensim
 constexpr int64_t kRoundWords = 8000;
 
 /// Small corpora have smaller chunks, so that the learning rate still falls in many steps.
 int64_t chunk_words(int64_t words, int64_t most) { return std::max<int64_t>(256, std::min(most, words / 64)); }
 
-// Hot rows: 32 of them have two fifths of a path's visits, 1024 four fifths. 1024 rows of 100 floats are two copies of
-// 448 KiB, which the second-level cache of a core still holds.
-constexpr int64_t kHotNodes = 512;
-constexpr int64_t kHotWords = 0;
-// Words between merges of a tier: kStaleness / (alpha threads visits per word). Threads pull a row without seeing one
-// another; past a pull of about 1 they overshoot together.
-constexpr double kStaleness = 3;
-constexpr double kTierVisits[kTiers] = {1, 1.0 / 16, 1.0 / 128};  // of the tier's hottest row, per word
+// Hot rows of each matrix that threads copy. The first 512 nodes have three quarters of all visits to a path; copies of
+// 1,024 words of 100 floats fill half of a core's second-level cache, twice as many gain nothing more.
+const int64_t kHotNodes = env("KN",512), kHotWords = env("KW",1024), kHotNegatives=env("KG",1024);
+
+// A tier is merged every kStaleness / (alpha threads pulls) words, with the pulls that the tier's hottest row gets from
+// a word: threads pull a row without seeing one another, and past a sum of about 1 / curvature overshoot together.
+const double kStaleness = env("KS",3);
+constexpr double kNodePulls[kTiers] = {1, 1.0 / 16, 1.0 / 128};  // the root is on every path
+constexpr double kWordPulls[kTiers] = {0.08, 0.02, 0.004};       // English, after subsampling at 1e-3
 
 template <bool kBuilt>
 struct AddIf {
@@ -53,6 +55,22 @@ struct AddIf<true> {
 };
 
 }  // namespace
+
+void score_sentences(const Settings& settings, int threads, double* scores) {
+  const Kernels& kernels = current_kernels();
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    WorkerMemory worker(settings);
+    constexpr int64_t kBlock = 64;  // sentences
+    for (int64_t begin; (begin = next.fetch_add(kBlock)) < settings.num_sentences;)
+      for (int64_t s = begin; s < std::min(begin + kBlock, settings.num_sentences); ++s)
+        scores[s] = kernels.score(settings, worker, settings.offsets[s], settings.offsets[s + 1]);
+  };
+  std::vector<std::thread> others;
+  for (int i = 1; i < threads; ++i) others.emplace_back(work);
+  work();
+  for (std::thread& thread : others) thread.join();
+}
 
 const float* sigmoid_table() {
   static const std::vector<float> table = [] {
@@ -104,7 +122,7 @@ Trainer::Trainer(const Settings& settings, int threads, bool deterministic)
     WorkerMemory& worker = workers_.back();
     worker.keep_hot(worker.nodes, std::min(kHotNodes, settings.vocab), settings.stride);
     worker.keep_hot(worker.inputs, std::min(kHotWords, settings.vocab), settings.stride);
-    worker.keep_hot(worker.negatives, std::min(kHotWords, settings.vocab), settings.stride);
+    worker.keep_hot(worker.negatives, std::min(kHotNegatives, settings.vocab), settings.stride);
   }
 }
 
@@ -132,7 +150,8 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
     std::unique_lock<std::mutex> lock(shared.mutex);
     while (!shared.finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return shared.running == 0; })) {
       progress.counts = shared.counts;
-      if (rounds_) progress.counts.words = settings_.offsets[chunks_[size_t(done())]];
+      if (rounds_) progress.counts.words =
+            settings_.offsets[chunks_[size_t(done())]] - settings_.offsets[chunks_[size_t(first)]];
       progress.alpha = epoch.alpha_at(settings_, chunks_[size_t(done())]);
       lock.unlock();
       if (!poll(progress)) shared.stop = true;
@@ -186,12 +205,19 @@ void Trainer::run_thread(int thread, const Epoch& epoch) {
 }
 
 void Trainer::set_merge_intervals(Worker& worker, double alpha) const {
-  const double pulls = settings_.skip_gram ? settings_.window + 1 : 1;
-  for (int t = 0; t < kTiers; ++t) {
-    const double words = kStaleness / (std::max(alpha, 1e-6) * double(workers_.size()) * pulls * kTierVisits[t]);
-    worker.tier_interval[t] = int64_t(std::min(std::max(words, 4.0), 1e6));
-    worker.tier_countdown[t] = worker.tier_interval[t];
+  const double contexts = settings_.skip_gram ? settings_.window + 1 : 1;  // of a center, each of which pulls
+  const double stale = kStaleness / (std::max(alpha, 1e-6) * double(workers_.size()));
+  Rows* const all[] = {&worker.nodes, &worker.inputs, &worker.negatives};
+  for (Rows* rows : all) {
+    for (int t = 0; t < kTiers; ++t) {
+      const double pulls = rows == &worker.nodes       ? kNodePulls[t] * contexts
+                           : rows == &worker.negatives ? kWordPulls[t] * contexts
+                                                       : kWordPulls[t];
+      rows->interval[t] = int64_t(std::min(std::max(stale / pulls, 4.0), 1e6));
+      rows->left[t] = rows->interval[t];
+    }
   }
+  worker.until_merge = worker.slept = 1;
 }
 
 }  // namespace word2vec

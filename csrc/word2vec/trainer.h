@@ -42,6 +42,9 @@ class Trainer {
   std::unique_ptr<Shared> shared_;
 };
 
+/// Log-likelihood (nats) of each sentence of the settings' corpus, into scores [num_sentences].
+void score_sentences(const Settings& settings, int threads, double* scores);
+
 /// word2vec.c's, of kSigmoidEntries: entry i is the sigmoid of 6 (2 i / 1000 - 1).
 const float* sigmoid_table();
 
