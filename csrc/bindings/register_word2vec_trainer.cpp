@@ -109,7 +109,9 @@ class BoundTrainer {
     e.done = done;
     e.total = total > 0 ? total : 1;
     using Clock = std::chrono::steady_clock;
-    const auto seconds_since = [](Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); };
+    const auto seconds_since = [](Clock::time_point t) {
+      return std::chrono::duration<double>(Clock::now() - t).count();
+    };
     const Clock::time_point start = Clock::now();
     Clock::time_point reported = start;
     std::optional<py::error_already_set> error;
@@ -223,8 +225,8 @@ void register_word2vec_trainer(py::module_& m) {
         trainer->make_trainer(options.contains("deterministic") && options["deterministic"].cast<bool>());
         return trainer;
       }))
-      .def("train", &BoundTrainer::train, py::kw_only(), py::arg("epoch"), py::arg("alpha_start"),
-           py::arg("alpha_end"), py::arg("c_schedule"), py::arg("done"), py::arg("total"), py::arg("by_sentences"),
+      .def("train", &BoundTrainer::train, py::kw_only(), py::arg("epoch"), py::arg("alpha_start"), py::arg("alpha_end"),
+           py::arg("c_schedule"), py::arg("done"), py::arg("total"), py::arg("by_sentences"),
            py::arg("first_sentence") = 0, py::arg("report") = py::none(), py::arg("interval") = 0.5)
       .def_property_readonly("last", &BoundTrainer::last)
       .def_property_readonly("position", &BoundTrainer::position)

@@ -43,8 +43,8 @@ void blend(float* target, const float* row, const float* base, float weight, int
 }  // namespace
 
 extern const fastrnn::word2vec::Kernels word2vec_kernels;
-const fastrnn::word2vec::Kernels word2vec_kernels = {W,     train<Sharing::kDirect>, train<Sharing::kHot>, merge,
-                                                     train_shard, score, blend};
+const fastrnn::word2vec::Kernels word2vec_kernels = {
+    W, train<Sharing::kDirect>, train<Sharing::kHot>, merge, train_shard, score, blend};
 
 }  // namespace FASTRNN_ISA
 }  // namespace fastrnn

@@ -38,6 +38,9 @@ class Pass {
   }
 
  private:
+  static constexpr int kAhead = 2;     // centers: about a microsecond, several times the latency of memory
+  static constexpr int kHotTurns = 5;  // 2^5 nodes of 100 floats fill half of the first-level cache
+
   struct Window {
     int begin, end;  // of the kept words, the center at `center` among them
     int center;
@@ -52,18 +55,15 @@ class Pass {
   }
 
   FASTRNN_INLINE void piece(int kept) {
-    constexpr int kAhead = 2;  // centers: about a microsecond, several times the latency of memory
     const int ahead = s_.skip_gram ? 1 : 2;
     if (s_.negative)
       for (int i = 0; i < ahead && i < kept; ++i) draw_negatives(window(i, kept));
     for (int i = 0; i < kept; ++i) {
       next_contexts_ = 0;
       if (s_.negative && i + ahead < kept) draw_negatives(window(i + ahead, kept));
-      if (i + kAhead < kept) {
-        if (s_.hierarchical()) prefetch_path(w_.kept_words[i + kAhead]);
-        if (i + kAhead + s_.window < kept)
-          prefetch_row<kSharing>(w_.inputs, w_.kept_words[i + kAhead + s_.window], s_.stride);
-      }
+      if (s_.hierarchical()) prefetch_paths(i, kept);
+      if (i + kAhead + s_.window < kept)
+        prefetch_row<kSharing>(w_.inputs, w_.kept_words[i + kAhead + s_.window], s_.stride);
       const Window around = window(i, kept);
       if (around.contexts() == 0) continue;
       if (s_.skip_gram)
@@ -75,11 +75,26 @@ class Pass {
     }
   }
 
-  FASTRNN_INLINE void prefetch_path(int32_t word) {
-    const int64_t begin = s_.path_offsets[word], end = s_.path_offsets[word + 1];
-    // The first nodes are hot; cold ones come one per turn after them.
-    for (int64_t k = begin; k < end; ++k)
-      if (s_.path_rows[k] >= 32) prefetch_row<kSharing>(w_.nodes, s_.path_rows[k], s_.stride);
+  /// A path is found in three steps, each of which needs what the one before has brought: where the word's nodes are
+  /// listed, the list, the nodes. Reading any of them before it is there costs a rare word a microsecond in all.
+  FASTRNN_INLINE void prefetch_paths(int i, int kept) {
+    if (i + 3 * kAhead < kept) {
+      const int32_t word = w_.kept_words[i + 3 * kAhead];
+      __builtin_prefetch(s_.path_offsets + word);
+      __builtin_prefetch(s_.codes + word);
+    }
+    if (i + 2 * kAhead < kept) {
+      const int32_t* const list = s_.path_rows + s_.path_offsets[w_.kept_words[i + 2 * kAhead]];
+      __builtin_prefetch(list);
+      __builtin_prefetch(list + 16);
+    }
+    if (i + kAhead < kept) {
+      const int32_t word = w_.kept_words[i + kAhead];
+      const int64_t end = s_.path_offsets[word + 1];
+      // The first nodes are in the cache anyway.
+      for (int64_t k = s_.path_offsets[word] + kHotTurns; k < end; ++k)
+        prefetch_row<kSharing>(w_.nodes, s_.path_rows[k], s_.stride);
+    }
   }
 
   /// Of one center, before its turn, so that their rows arrive in time; -1 where the center itself was drawn.
@@ -175,8 +190,7 @@ class Pass {
     f.store(scores);
     label.store(labels);
     double sum = 0;
-    for (int i = 0; i < count; ++i)
-      sum += softplus_of_minus(labels[i] > 0 ? double(scores[i]) : -double(scores[i]));
+    for (int i = 0; i < count; ++i) sum += softplus_of_minus(labels[i] > 0 ? double(scores[i]) : -double(scores[i]));
     w_.counts.loss += sum;
   }
 
@@ -197,11 +211,6 @@ class Pass {
       float* row[kRowTile] = {rows[r]};
       step<1>(row, 1, [&](int) { return labels(r); }, s_.skip_saturated_negatives, &input, &error, add || r > 0);
     }
-  }
-
-  FASTRNN_INLINE void add_error(float* row, const float* error, float factor) {
-    const V f(factor);
-    for (int j = 0; j < registers_; ++j) fma(f, V::load(error + j * W), V::load(row + j * W)).store(row + j * W);
   }
 
   FASTRNN_INLINE float lock(int32_t word) const { return s_.vectors_lockf ? s_.vectors_lockf[word] : 1.0f; }
@@ -226,11 +235,11 @@ class Pass {
         protect(rows, count);
         negative_step(rows, count, inputs[c], errors[c], turns > 0);
         // At once, so that a word that is twice in the window is seen as it now is.
-        add_error(inputs[c], errors[c], lock(w_.kept_words[around.context(first + c)]));
+        add_error(inputs[c], errors[c], lock(w_.kept_words[around.context(first + c)]), registers_);
       }
     } else if (turns) {
       for (int c = 0; c < C; ++c)
-        add_error(inputs[c], errors[c], lock(w_.kept_words[around.context(first + c)]));
+        add_error(inputs[c], errors[c], lock(w_.kept_words[around.context(first + c)]), registers_);
     }
   }
 
@@ -251,10 +260,8 @@ class Pass {
   }
 
   /// Not inlined: one copy of each size serves all callers.
-  __attribute__((noinline)) void skip_gram_tile_of(int size, const Window& around, int first, float** path,
-                                                   int turns) {
-    with_constant<kMaxContexts>(
-        size, [&](auto c) { skip_gram_tile<decltype(c)::value>(around, first, path, turns); });
+  __attribute__((noinline)) void skip_gram_tile_of(int size, const Window& around, int first, float** path, int turns) {
+    with_constant<kMaxContexts>(size, [&](auto c) { skip_gram_tile<decltype(c)::value>(around, first, path, turns); });
   }
 
   FASTRNN_INLINE void cbow(const Window& around) {
@@ -266,12 +273,7 @@ class Pass {
     float** const inputs = rows + 2 * (kMaxTurns + kRowTile) + s_.negative + 1;
     for (int c = 0; c < contexts; ++c)
       inputs[c] = find_row<kSharing>(w_.inputs, w_.kept_words[around.context(c)], s_.stride);
-    const V scale(s_.mean ? 1.0f / float(contexts) : 1.0f);
-    for (int j = 0; j < registers_; ++j) {
-      V sum = V::load(inputs[0] + j * W);
-      for (int c = 1; c < contexts; ++c) sum = sum + V::load(inputs[c] + j * W);
-      (sum * scale).store(h + j * W);
-    }
+    sum_rows(inputs, contexts, s_.mean ? 1.0f / float(contexts) : 1.0f, registers_, h);
     bool add = false;
     if (s_.hierarchical()) {
       const int turns = find_path(center, rows);
@@ -289,7 +291,7 @@ class Pass {
     if (add) {
       const float share = s_.divide ? 1.0f / float(contexts) : 1.0f;
       for (int c = 0; c < contexts; ++c)
-        add_error(inputs[c], e, share * lock(w_.kept_words[around.context(c)]));
+        add_error(inputs[c], e, share * lock(w_.kept_words[around.context(c)]), registers_);
     }
     w_.counts.pairs += 1;
   }

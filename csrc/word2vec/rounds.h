@@ -24,8 +24,7 @@ class Rounds {
 
   /// One thread's part of the rounds from `first` on. All threads call this; thread 0 asks `stop` before each round.
   /// Returns the first round that was not done.
-  int64_t run(int thread, const Epoch& epoch, int64_t first, const std::atomic<bool>& stop,
-              std::atomic<int64_t>& done);
+  int64_t run(int thread, const Epoch& epoch, int64_t first, const std::atomic<bool>& stop, std::atomic<int64_t>& done);
 
   Counts counts() const;  // of all shards, added up in their order
   void clear_counts();

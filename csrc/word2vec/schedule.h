@@ -16,8 +16,8 @@ struct Epoch {
   uint64_t number = 0;
   int64_t first_sentence = 0;  // a chunk's first
   double alpha_start = 0, alpha_end = 0;
-  bool c_schedule = false;    // word2vec.c's: alpha_end is not asked, the floor is alpha_start / 10000
-  bool by_sentences = false;  // progress is counted in sentences, as gensim does, not in words
+  bool c_schedule = false;     // word2vec.c's: alpha_end is not asked, the floor is alpha_start / 10000
+  bool by_sentences = false;   // progress is counted in sentences, as gensim does, not in words
   double done = 0, total = 1;  // units before this epoch, and of all epochs
 
   /// The learning rate after so many units of this epoch.

@@ -84,13 +84,49 @@ FASTRNN_INLINE void dot_products(const float* const* rows, int tiles, const floa
   }
 }
 
+/// f(IntConstant<n>(), first register) over all registers of a row, at most 8 at a time.
+template <class F>
+FASTRNN_INLINE void for_registers(int registers, const F& f) {
+  int j = 0;
+  for (; j + 8 <= registers; j += 8) f(IntConstant<8>{}, j);
+  if (j < registers) with_constant<7>(registers - j, [&](auto n) { f(n, j); });
+}
+
+/// target = factor * sum of rows
+FASTRNN_INLINE void sum_rows(const float* const* rows, int count, float factor, int registers, float* target) {
+  for_registers(registers, [&](auto n, int first) {
+    constexpr int N = decltype(n)::value;
+    V sum[N];
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) sum[j] = V::load(rows[0] + (first + j) * W);
+    for (int r = 1; r < count; ++r) {
+#pragma GCC unroll 8
+      for (int j = 0; j < N; ++j) sum[j] = sum[j] + V::load(rows[r] + (first + j) * W);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) (sum[j] * V(factor)).store(target + (first + j) * W);
+  });
+}
+
+/// row += factor * error
+FASTRNN_INLINE void add_error(float* row, const float* error, float factor, int registers) {
+  for_registers(registers, [&](auto n, int first) {
+#pragma GCC unroll 8
+    for (int j = first; j < first + decltype(n)::value; ++j)
+      fma(V(factor), V::load(error + j * W), V::load(row + j * W)).store(row + j * W);
+  });
+}
+
 /// word2vec.c's sigmoid: entry int((f + 6) * 83) of 1000, its 83 being 1000 / 6 / 2 in integers.
 FASTRNN_INLINE V table_sigmoid(V f, const float* table) {
   float lanes[W];
   f.store(lanes);
   for (int i = 0; i < W; ++i) {
     const bool inside = lanes[i] > -kSaturation && lanes[i] < kSaturation;  // false for NaN
-    lanes[i] = inside ? table[int((lanes[i] + kSaturation) * 83)] : lanes[i] > 0 ? 1.0f : lanes[i] < 0 ? 0.0f : lanes[i];
+    lanes[i] = inside         ? table[int((lanes[i] + kSaturation) * 83)]
+               : lanes[i] > 0 ? 1.0f
+               : lanes[i] < 0 ? 0.0f
+                              : lanes[i];
   }
   return V::load(lanes);
 }
@@ -166,8 +202,7 @@ FASTRNN_INLINE void update(float* const* rows, int num_rows, const float* g, int
                            float* const* e, bool add, int registers) {
   constexpr int kWide = at_most_8((kRegisters - 4) / (2 * C));  // inputs and sums, a row before and after, a g
   int j = 0;
-  for (; j + kWide <= registers; j += kWide)
-    update_registers<C, kWide>(rows, num_rows, g, g_stride, inputs, e, add, j);
+  for (; j + kWide <= registers; j += kWide) update_registers<C, kWide>(rows, num_rows, g, g_stride, inputs, e, add, j);
   if constexpr (kWide > 1) {
     if (j < registers) {
       with_constant<kWide - 1>(registers - j, [&](auto n) {

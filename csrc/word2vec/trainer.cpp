@@ -14,9 +14,9 @@
 
 namespace fastrnn {
 
-#define FASTRNN_DECLARE(name, supported)                \
-  namespace name {                                      \
-  extern const word2vec::Kernels word2vec_kernels;      \
+#define FASTRNN_DECLARE(name, supported)           \
+  namespace name {                                 \
+  extern const word2vec::Kernels word2vec_kernels; \
   }
 FASTRNN_FOR_EACH_ISA(FASTRNN_DECLARE)
 #undef FASTRNN_DECLARE
@@ -24,20 +24,20 @@ FASTRNN_FOR_EACH_ISA(FASTRNN_DECLARE)
 namespace word2vec {
 namespace {
 
-static double env(const char*n,double d){const char*e=getenv(n);return e?atof(e):d;}
 constexpr int64_t kChunkWords = 10000;  // between two learning rates, as in word2vec.c and gensim
 constexpr int64_t kRoundWords = 8000;
 
 /// Small corpora have smaller chunks, so that the learning rate still falls in many steps.
 int64_t chunk_words(int64_t words, int64_t most) { return std::max<int64_t>(256, std::min(most, words / 64)); }
 
-// Hot rows of each matrix that threads copy. The first 512 nodes have three quarters of all visits to a path; copies of
-// 1,024 words of 100 floats fill half of a core's second-level cache, twice as many gain nothing more.
-const int64_t kHotNodes = env("KN",512), kHotWords = env("KW",1024), kHotNegatives=env("KG",1024);
+// Hot rows that threads copy, in bytes of each matrix: with 100 floats, 512 nodes, which have three quarters of all
+// visits to a path, 1024 words as inputs and 2048 as outputs. Less slows down two threads, more leaves the
+// second-level cache.
+constexpr int64_t kHotNodeBytes = 224 << 10, kHotInputBytes = 448 << 10, kHotNegativeBytes = 896 << 10;
 
 // A tier is merged every kStaleness / (alpha threads pulls) words, with the pulls that the tier's hottest row gets from
 // a word: threads pull a row without seeing one another, and past a sum of about 1 / curvature overshoot together.
-const double kStaleness = env("KS",3);
+constexpr double kStaleness = 3;
 constexpr double kNodePulls[kTiers] = {1, 1.0 / 16, 1.0 / 128};  // the root is on every path
 constexpr double kWordPulls[kTiers] = {0.08, 0.02, 0.004};       // English, after subsampling at 1e-3
 
@@ -100,9 +100,10 @@ struct Trainer::Shared {
   std::atomic<int64_t> next_chunk{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
-  std::condition_variable finished;
+  std::condition_variable started, finished;
+  enum class Start { kWait, kGo, kCancel } start = Start::kWait;  // the rest under the mutex, too
   int running = 0;
-  Counts counts;  // under the mutex
+  Counts counts;
   std::atomic<int64_t> rounds_done{0};
 };
 
@@ -120,9 +121,13 @@ Trainer::Trainer(const Settings& settings, int threads, bool deterministic)
     workers_.emplace_back(settings);
     if (threads == 1 || deterministic) continue;
     WorkerMemory& worker = workers_.back();
-    worker.keep_hot(worker.nodes, std::min(kHotNodes, settings.vocab), settings.stride);
-    worker.keep_hot(worker.inputs, std::min(kHotWords, settings.vocab), settings.stride);
-    worker.keep_hot(worker.negatives, std::min(kHotNegatives, settings.vocab), settings.stride);
+    const auto keep_hot = [&](Rows& rows, int64_t bytes) {
+      const int64_t most = bytes / (settings.stride * int64_t(sizeof(float)));
+      worker.keep_hot(rows, std::min(most, settings.vocab), settings.stride);
+    };
+    keep_hot(worker.nodes, kHotNodeBytes);
+    keep_hot(worker.inputs, kHotInputBytes);
+    keep_hot(worker.negatives, kHotNegativeBytes);
   }
 }
 
@@ -139,10 +144,22 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
   shared.running = int(workers_.size());
   if (rounds_) rounds_->clear_counts();
 
+  shared.start = Shared::Start::kWait;
   std::vector<std::thread> threads;
+  const auto start_threads = [&](Shared::Start start) {
+    const std::lock_guard<std::mutex> lock(shared.mutex);
+    shared.start = start;
+    shared.started.notify_all();
+  };
   threads.reserve(workers_.size());
-  for (size_t i = 0; i < workers_.size(); ++i)
-    threads.emplace_back([this, i, &epoch] { run_thread(int(i), epoch); });
+  try {
+    for (size_t i = 0; i < workers_.size(); ++i) threads.emplace_back([this, i, &epoch] { run_thread(int(i), epoch); });
+  } catch (...) {  // the system grants no more threads
+    start_threads(Shared::Start::kCancel);
+    for (std::thread& thread : threads) thread.join();
+    throw;
+  }
+  start_threads(Shared::Start::kGo);
 
   Progress progress;
   const auto done = [&] { return std::min(last, rounds_ ? shared.rounds_done.load() : shared.next_chunk.load()); };
@@ -150,8 +167,8 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
     std::unique_lock<std::mutex> lock(shared.mutex);
     while (!shared.finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return shared.running == 0; })) {
       progress.counts = shared.counts;
-      if (rounds_) progress.counts.words =
-            settings_.offsets[chunks_[size_t(done())]] - settings_.offsets[chunks_[size_t(first)]];
+      if (rounds_)
+        progress.counts.words = settings_.offsets[chunks_[size_t(done())]] - settings_.offsets[chunks_[size_t(first)]];
       progress.alpha = epoch.alpha_at(settings_, chunks_[size_t(done())]);
       lock.unlock();
       if (!poll(progress)) shared.stop = true;
@@ -168,6 +185,11 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
 void Trainer::run_thread(int thread, const Epoch& epoch) {
   Shared& shared = *shared_;
   WorkerMemory& worker = workers_[size_t(thread)];
+  {
+    std::unique_lock<std::mutex> lock(shared.mutex);
+    shared.started.wait(lock, [&] { return shared.start != Shared::Start::kWait; });
+    if (shared.start == Shared::Start::kCancel) return;
+  }
   if (rounds_) {
     rounds_->run(thread, epoch, shared.rounds_done, shared.stop, shared.rounds_done);
   } else {
