@@ -6,12 +6,23 @@ import os
 import re
 import shutil
 import subprocess
-from importlib import resources
+import sys
+from collections.abc import Iterable
+from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import fastrnn
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it, as it does packaging
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,20 +62,69 @@ def test_ci_runs_the_second_command(tmp_path: Path) -> None:
     assert done.returncode == 7
 
 
-def extra(name: str) -> list[str]:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    found = re.search(rf"^{name} = \[(.*?)\]$", text, flags=re.MULTILINE)
-    assert found
-    return re.findall(r'"([A-Za-z][\w-]*?)[\[<>=]', found[1])
+def requirements(extra: str) -> list[Requirement]:
+    """Of an extra, as far as they apply here; of the package itself where it is empty."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    return [each for each in map(Requirement, lines) if applies(each)]
 
 
-@pytest.mark.parametrize("name", ["torch", "demo", "test", "lint"])
+def applies(requirement: Requirement, extras: Iterable[str] = ()) -> bool:
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": each}) for each in ("", *extras))
+
+
+@pytest.mark.parametrize("name", ["torch", "demo", "word2vec", "plot", "test", "lint"])
 def test_constraints_pin_what_the_commands_install(name: str) -> None:
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    pinned = set(re.findall(r"^([\w-]+)==", text, flags=re.MULTILINE))
-    wanted = {requirement for requirement in extra(name) if requirement != "fastrnn"}
+    wanted = {canonicalize_name(each.name) for each in requirements(name)} - {"fastrnn"}
     assert wanted
-    assert wanted - {"pybind11"} <= pinned  # pybind11 builds in an environment of its own
+    # pybind11 builds in an environment of its own.
+    assert wanted - {"pybind11"} <= set(pins(default_environment()))
+
+
+def test_constraints_pin_what_those_bring_along() -> None:
+    pinned = pins(default_environment())
+    left, seen = [Requirement(f"fastrnn[{name}]") for name in ("demo", "test")], set()
+    while left:
+        wanted = left.pop()
+        name = canonicalize_name(wanted.name)
+        if name == "fastrnn":
+            left += [each for extra in ("", *wanted.extras) for each in requirements(extra)]
+        elif name not in seen and not name.startswith(("cuda-", "nvidia-", "triton")):
+            seen.add(name)
+            assert name in pinned, f"{name}, which something needs as {wanted}, is not pinned"
+            assert wanted.specifier.contains(pinned[name]), (str(wanted), pinned[name])
+            known = map(Requirement, metadata.requires(name) or [])
+            left += [each for each in known if applies(each, wanted.extras)]
+    assert {"numpy", "torch", "pytest", "matplotlib", "scikit-learn", "scipy", "tqdm"} <= seen
+
+
+def pins(environment: Any) -> dict[str, str]:
+    """Version by name, on a Python; nothing is pinned twice."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    result: dict[str, str] = {}
+    for line in map(Requirement, (each for each in lines if each and each[0] != "#")):
+        name = canonicalize_name(line.name)
+        if line.marker is None or line.marker.evaluate(environment):
+            assert name not in result, f"{name} is pinned twice"
+            result[name] = str(line.specifier).removeprefix("==")
+    return result
+
+
+@pytest.mark.parametrize("minor", range(10, 15))
+def test_constraints_pin_the_same_names_on_every_python(minor: int) -> None:
+    """But for the backports of older Pythons, and what has no wheels for the newest."""
+    here = {**default_environment(), "python_version": f"3.{minor}"}
+    now = pins({**default_environment(), "python_version": "3.12"})
+    older = {"exceptiongroup", "six", "tomli"} if minor == 10 else set()
+    lost = {"narwhals"} if minor == 10 else set()
+    if minor == 14:
+        lost = {"gensim", "smart-open", "wrapt", "zstandard"}
+    assert set(pins(here)) == (set(now) | older) - lost
+
+
+def test_numpy_is_all_that_the_package_needs() -> None:
+    assert [each.name for each in requirements("")] == ["numpy"]
 
 
 def test_types_are_shipped() -> None:
