@@ -1,6 +1,6 @@
 """One command a chore: ``nox -s lint``, ``tests``, ``sanitize``, ``tidy``, ``bench``, ``docs``.
 
-For machines other than this one: ``arm`` and ``cuda``.
+Against files made to break the readers of vectors: ``fuzz``.  For machines other than this one: ``arm`` and ``cuda``.
 """
 
 from __future__ import annotations
@@ -110,6 +110,14 @@ def sanitize(session: nox.Session) -> None:
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         },
     )
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers of vector files for a minute, or as the options after ``--`` say."""
+    install(session, "atheris", ".[test]")
+    options = session.posargs or ["--seconds", "60"]
+    session.run("python", "tests/fuzz/fuzz_readers.py", *options)
 
 
 @nox.session

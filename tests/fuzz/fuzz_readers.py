@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the readers of vector files, by Atheris (libFuzzer for Python).
 
-Run from the repository's root, with ``pip install atheris`` (not part of any extra: its wheels
-exist for few Pythons)::
+``nox -s fuzz`` runs it.  Without nox, from the repository's root, with ``pip install atheris`` (not
+part of any extra: no test needs it, and it has wheels for Linux alone)::
 
     python tests/fuzz/fuzz_readers.py [--targets text,binary] [--seconds 60] [libFuzzer options]
 
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # after an installed fastrnn
 
 
 def main() -> int:
