@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from subprocesses import python_output
 
 from fastrnn.word2vec._formats import atomic
 from fastrnn.word2vec._formats.aligned import aligned_empty, padded_storage
@@ -268,6 +269,42 @@ def test_replacing_keeps_mode_and_links(tmp_path):
         pass
     with pytest.raises(FileNotFoundError), atomic.replacing(tmp_path / "no" / "x"):
         pass
+
+
+def test_what_has_no_name_of_its_own_is_written_directly(tmp_path):
+    """The real path of /dev/stdout names nothing where that is a pipe or a deleted file."""
+    code = f"""
+import os
+from fastrnn.word2vec._formats.atomic import replacing
+from fastrnn.word2vec._formats.container import read_arrays, write_arrays
+
+def write(name):
+    with replacing(name) as file:
+        file.write(b"all of it")
+
+os.chdir({str(tmp_path)!r})
+reader, writer = os.pipe()
+os.dup2(writer, 1)
+for name in ("/dev/stdout", "/dev/fd/1", f"/proc/self/fd/{{writer}}"):
+    write(name)
+    assert os.read(reader, 99) == b"all of it", name
+write_arrays("/dev/stdout", {{"a": 1}}, {{}})
+sent = os.read(reader, 9999)
+os.mkfifo("fifo")
+fifo = os.open("fifo", os.O_RDWR)
+write("fifo")
+assert os.read(fifo, 99) == b"all of it"
+with open("gone", "w+b") as file:
+    os.unlink("gone")
+    os.dup2(file.fileno(), 1)
+    write("/dev/stdout")
+    assert file.read() == b"all of it"
+assert os.listdir() == ["fifo"]
+with open("file", "wb") as file:
+    file.write(sent)
+assert read_arrays("file").header == {{"a": 1}}
+"""
+    python_output(code)
 
 
 def test_replacing_a_device_writes_to_it():

@@ -19,14 +19,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Until then a file already at ``path`` stays whole, and if anything fails (a full disk, Ctrl-C,
     an error of the caller's) it stays for good and the half-written one beside it is removed.
     What is written reaches the disk before the name does (``fsync``).  A symbolic link stays a
-    link; an existing file's permission bits are kept.  What is not a regular file (a pipe,
-    ``/dev/stdout``) is written directly.
+    link; an existing file's permission bits are kept.  What is not a regular file (a device, a
+    pipe, ``/dev/stdout``) is written directly.
     """
+    given = Path(path)
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        if target.is_dir():
-            raise IsADirectoryError(f"{os.fspath(path)!r} is a directory")
-        with Path(path).open("wb") as file:
+    if given.is_dir():
+        raise IsADirectoryError(f"{os.fspath(path)!r} is a directory")
+    # Where /dev/stdout is a pipe or a file deleted since, its real path is a name of nothing.
+    if given.exists() and not (given.is_file() and target.exists()):
+        with given.open("wb") as file:
             yield file
         return
     beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
