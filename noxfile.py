@@ -1,6 +1,7 @@
 """One command a chore: ``nox -s lint``, ``tests``, ``sanitize``, ``tidy``, ``bench``, ``docs``.
 
-Against files made to break the readers of vectors: ``fuzz``.  For machines other than this one: ``arm`` and ``cuda``.
+Against files made to break the readers of vectors: ``fuzz``.
+For machines other than this one: ``arm`` and ``cuda``.
 """
 
 from __future__ import annotations
