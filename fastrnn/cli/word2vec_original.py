@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,7 +35,6 @@ FLAGS: dict[str, tuple[type, Any]] = {
     "-read-vocab": (str, None),
     "-cbow": (int, 1),
 }
-NEWLINE = "</s>"
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
@@ -113,7 +111,7 @@ def _run(values: dict[str, Any]) -> None:
         else:
             model = Word2Vec(**settings)
             if values["read-vocab"]:
-                use_vocabulary(model, read_vocabulary(values["read-vocab"]))
+                model.build_vocab_from_freq(read_vocabulary(values["read-vocab"]))
             else:
                 model.build_vocab(corpus_file=name)
             if not values["output"]:
@@ -149,16 +147,6 @@ def read_vocabulary(path: str) -> dict[str, int]:
                     f"{path}, line {number}: {line.strip()!r} is not a word and its count"
                 ) from error
     return counts
-
-
-def use_vocabulary(model: Word2Vec, counts: dict[str, int]) -> None:
-    """As ``build_vocab_from_freq``, but the count of line ends, which may be 0, is kept."""
-    from fastrnn.word2vec._raw_counts import RawCounts
-    from fastrnn.word2vec._vocabulary import select_words
-
-    line_ends = counts.pop(NEWLINE, 0)
-    raw = replace(RawCounts.from_mapping(counts), line_ends=line_ends, sentences=line_ends)
-    model._adopt(select_words(raw, min_count=model.min_count, compat=model.compat)[0])
 
 
 def save_vocabulary(path: str, counts: Mapping[str, int]) -> None:

@@ -80,12 +80,13 @@ class Building(ModelState):
         if update:
             self._require_vocabulary()
         source = one_source(corpus_iterable, corpus_file)
+        # What is a word is decided as it will be when the text is encoded.
         raw = count_words(
             source,
             threads=self.workers,
             max_vocab_size=self.max_vocab_size,
             trim_rule=trim_rule,
-            compat=self.compat,
+            compat=self._compat_of(update),
         )
         self._use_counts(raw, trim_rule, update)
 
@@ -100,7 +101,8 @@ class Building(ModelState):
         """As ``build_vocab``, from counts that are known.
 
         Args:
-            word_freq: word to count.
+            word_freq: word to count.  With ``compat="word2vec.c"`` that of ``</s>`` is the number
+                of line ends, and may be 0.
             keep_raw_vocab: not used; there for gensim's sake.
             corpus_count: how many sentences there are, for ``model.corpus_count``.
             trim_rule: as of ``build_vocab``.
@@ -109,8 +111,10 @@ class Building(ModelState):
         del keep_raw_vocab
         if update:
             self._require_vocabulary()
-        self._use_counts(RawCounts.from_mapping(word_freq), trim_rule, update)
-        self.corpus_count = corpus_count or 0
+        raw = RawCounts.from_mapping(word_freq, compat=self._compat_of(update))
+        self._use_counts(raw, trim_rule, update)
+        if corpus_count is not None:
+            self.corpus_count = corpus_count
 
     def reset_from(self, other_model: ModelState) -> None:
         """Take over another model's vocabulary, and start from new weights.
@@ -146,13 +150,22 @@ class Building(ModelState):
             "max_final_vocab": self.max_final_vocab,
             "trim_rule": trim_rule,
             "sort": bool(self.sorted_vocab),
-            "compat": self.compat,
+            "compat": self._compat_of(update),
         }
         if update:
             assert self._vocabulary is not None
             self._grow(self._vocabulary.updated(raw, **rules))
         else:
             self._adopt(select_words(raw, **rules)[0])
+
+    def _compat_of(self, update: bool) -> str | None:
+        """What the words go by: the model's choice, or that of the vocabulary there is.
+
+        They differ after ``from_gensim`` and ``reset_from``.
+        """
+        if update and self._vocabulary is not None:
+            return self._vocabulary.compat
+        return self.compat
 
     def _adopt(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary

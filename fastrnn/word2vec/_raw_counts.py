@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+#: word2vec.c's word for a line end.
+LINE_END = "</s>"
+
 
 @dataclass(frozen=True)
 class RawCounts:
@@ -62,13 +65,22 @@ class RawCounts:
         return cls(counts, total, sentences, ends, words_at)
 
     @classmethod
-    def from_mapping(cls, counts: Mapping[str, int]) -> RawCounts:
+    def from_mapping(cls, counts: Mapping[str, int], *, compat: str | None = None) -> RawCounts:
         """Counts given by the user, whose order counts as that of first appearance.
+
+        With ``compat="word2vec.c"`` the count of ``</s>`` is that of line ends, as in the files
+        that its ``-save-vocab`` writes, and may be 0.
 
         Raises:
             TypeError: if a key is no string or a count no integer.
             ValueError: if a count is below 1.
         """
+        line_ends = 0
+        if compat == "word2vec.c" and LINE_END in counts:
+            ends = counts[LINE_END]
+            if ends != 0:
+                line_ends = int(cls.from_mapping({LINE_END: ends}).counts[0])
+            counts = {word: count for word, count in counts.items() if word != LINE_END}
         words = list(counts)
         for word, count in counts.items():
             if not isinstance(word, str):
@@ -81,6 +93,6 @@ class RawCounts:
             values = np.fromiter((int(c) for c in counts.values()), np.int64, len(words))
         except OverflowError:
             raise ValueError("counts must be below 2**63") from None
-        if sum(map(int, counts.values())) >= 2**63:
+        if line_ends + sum(map(int, counts.values())) >= 2**63:
             raise ValueError("the sum of all counts must be below 2**63")
-        return cls.from_words(words, values)
+        return cls.from_words(words, values, sentences=line_ends)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastrnn.word2vec import _options
 from fastrnn.word2vec._formats.container import read_arrays, write_arrays
 from fastrnn.word2vec._schedule import EpochReport, TrainingPosition
 from fastrnn.word2vec._state import ModelState
@@ -90,6 +91,7 @@ class Saving(ModelState):
             arrays |= {"counts": self._vocabulary.counts, "vectors": self._inputs}
             header["unique_words"] = self._vocabulary.unique_words
             header["effective_min_count"] = self._vocabulary.min_count
+            header["vocabulary_compat"] = self._vocabulary.compat
         if self._nodes is not None:
             arrays["syn1"] = self._nodes
         if self._negatives is not None:
@@ -148,7 +150,9 @@ class Saving(ModelState):
                 corpus_count=self.corpus_count,
                 unique_words=header["unique_words"],
                 min_count=header["effective_min_count"],
-                compat=self.compat,
+                compat=_options.choice(
+                    "the vocabulary's compat", header["vocabulary_compat"], _options.COMPAT
+                ),
             )
             self._inputs = arrays["vectors"]
             self._nodes = arrays.get("syn1")
@@ -169,8 +173,9 @@ class Saving(ModelState):
             raise ValueError(f"its vectors have shape {shape}")
         if len(self.counts) != size or (self._tree is not None and self._tree.num_words != size):
             raise ValueError("its words, counts and tree do not belong together")
-        for matrix, wanted in ((self._nodes, self.hs), (self._negatives, self.negative)):
-            if (matrix is None) == bool(wanted) or (matrix is not None and matrix.shape != shape):
-                raise ValueError("its output vectors do not belong to its settings")
-        if (self._tree is None) == bool(self.hs):
-            raise ValueError("its tree does not belong to its settings")
+        # hs and negative may have been switched since the vocabulary was built; training checks.
+        for matrix in (self._nodes, self._negatives):
+            if matrix is not None and matrix.shape != shape:
+                raise ValueError(f"its output vectors have shape {matrix.shape}")
+        if (self._tree is None) != (self._nodes is None):
+            raise ValueError("its tree does not belong to its output vectors")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastrnn.word2vec._raw_counts import RawCounts
+from fastrnn.word2vec._raw_counts import LINE_END, RawCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +22,6 @@ RULE_KEEP = 2
 
 TrimRule = Callable[[str, int, int], int]
 
-#: word2vec.c's word for a line end.
-LINE_END = "</s>"
 COMPATS = (None, "gensim", "word2vec.c")
 
 
@@ -153,7 +151,8 @@ class Vocabulary:
         """A vocabulary of given counts (gensim's ``build_vocab_from_freq``).
 
         Args:
-            counts: word to count; its order takes the place of first appearance.
+            counts: word to count; its order takes the place of first appearance.  With
+                ``compat="word2vec.c"`` that of ``</s>`` is the number of line ends.
             min_count: words that are rarer are dropped.
             max_final_vocab: raises ``min_count`` until at most so many words are left.
             trim_rule: called with (word, count, min_count); returns ``RULE_KEEP``,
@@ -169,7 +168,7 @@ class Vocabulary:
             >>> Vocabulary.from_counts({"a": 2, "b": 5, "c": 1}, min_count=2).words
             ['b', 'a']
         """
-        raw = RawCounts.from_mapping(counts)
+        raw = RawCounts.from_mapping(counts, compat=compat)
         vocabulary, _ = select_words(
             raw,
             min_count=min_count,
@@ -196,8 +195,8 @@ class Vocabulary:
         words are appended if kept by the rules of :meth:`from_counts`, by descending count
         (``compat="gensim"`` or ``sort=False``: in order of first appearance).
         """
-        raw = new if isinstance(new, RawCounts) else RawCounts.from_mapping(new)
         check_compat(compat)
+        raw = new if isinstance(new, RawCounts) else RawCounts.from_mapping(new, compat=compat)
         check_count("min_count", min_count, least=0)
         counts = self.counts.copy()
         old_ids = np.array([self.index.get(word, -1) for word in raw.words], np.int64)

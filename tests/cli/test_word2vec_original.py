@@ -108,6 +108,16 @@ def test_vocabulary_is_saved_and_read(text: Path, tmp_path: Path) -> None:
     assert again.read_bytes() == out.read_bytes()
 
 
+def test_a_vocabulary_without_line_ends(tmp_path: Path) -> None:
+    text, saved, out = tmp_path / "text", tmp_path / "vocabulary", tmp_path / "out"
+    text.write_text("a b a b a\x0cc " * 9, encoding="utf-8")  # \x0c is part of a word there
+    run("-train", text, "-save-vocab", saved)
+    lines = ["</s> 0", "b 18", "a 18", "a\x0cc 9"]
+    assert sorted(saved.read_text(encoding="utf-8").split("\n")[:-1]) == sorted(lines)
+    run("-train", text, "-read-vocab", saved, "-output", out, "-size", 2, "-debug", 0)
+    assert out.read_text(encoding="utf-8").startswith("4 2\n</s> ")
+
+
 def test_classes(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "classes"
     run("-train", text, "-output", out, "-size", 4, "-classes", 3)

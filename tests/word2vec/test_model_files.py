@@ -63,6 +63,37 @@ def test_a_grown_model_comes_back(tmp_path: Path) -> None:
     assert np.array_equal(loaded.word_probabilities(context), model.word_probabilities(context))
 
 
+def test_a_vocabulary_comes_back_as_what_it_is(tmp_path: Path) -> None:
+    """A model of compat word2vec.c may have words that another kind of model chose."""
+    for compat, source in (("word2vec.c", None), (None, "word2vec.c")):
+        other = Word2Vec(zipfian(), compat=source, **TINY)
+        model = Word2Vec(compat=compat, **TINY)
+        model.reset_from(other)
+        model.save(tmp_path / "model")
+        loaded = Word2Vec.load(tmp_path / "model")
+        assert (loaded.compat, loaded._vocabulary.compat) == (compat, source)
+        for each in (model, loaded):
+            each.train(zipfian(), total_examples=300, epochs=1)
+        assert model.epoch_reports[0].words == sum(map(len, zipfian()))  # w0 among them
+        assert loaded.epoch_reports[0].words == model.epoch_reports[0].words
+        assert np.array_equal(loaded.wv.vectors, model.wv.vectors)
+        model.build_vocab([["w0", "new\x0cword", "</s>"]], update=True)
+        lines = int(source == "word2vec.c")
+        assert model.wv.index_to_key[len(loaded.wv) :] == ["new\x0cword", "</s>"][: 2 - lines]
+
+
+def test_an_objective_switched_off_comes_back(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="Both hierarchical softmax"):
+        model = Word2Vec(zipfian(), hs=1, negative=5, **TINY)
+    model.hs = 0
+    model.train(zipfian(), total_examples=300, epochs=1)
+    model.save(tmp_path / "model")
+    loaded = Word2Vec.load(tmp_path / "model")
+    assert loaded.hs == 0
+    assert np.array_equal(loaded.syn1, model.syn1)
+    assert np.array_equal(loaded.score(zipfian(5)), model.score(zipfian(5)))
+
+
 def test_pickles_are_refused_with_advice(tmp_path: Path) -> None:
     for protocol in (2, 4, 5):
         (tmp_path / "theirs").write_bytes(pickle.dumps({"a": 1}, protocol))

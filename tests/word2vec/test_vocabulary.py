@@ -131,6 +131,12 @@ def test_word2vec_c_puts_the_line_end_first() -> None:
     vocabulary = Vocabulary.from_counts(counts, min_count=2, compat="word2vec.c")
     assert vocabulary.words == ["</s>", "b", "c"]
     assert vocabulary.counts.tolist() == [1, 3, 3]
+    assert (vocabulary.corpus_count, vocabulary.corpus_total_words) == (1, 7)
+    none = Vocabulary.from_counts({**counts, "</s>": 0}, min_count=2, compat="word2vec.c")
+    assert none.words == ["</s>", "b", "c"]
+    assert none.counts.tolist() == [0, 3, 3]
+    more = none.updated({"</s>": 5, "c": 1}, min_count=1, compat="word2vec.c")
+    assert more.counts.tolist() == [5, 3, 4]
     vocabulary, corpus = read_corpus(
         [["b", "a", "b"], ["</s>", "b"], ["c", "</s>", "c"]],
         min_count=2,
@@ -159,6 +165,14 @@ def test_word2vec_c_puts_the_line_end_first() -> None:
 def test_bad_counts_are_refused(counts: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         Vocabulary.from_counts(counts, min_count=1)
+
+
+@pytest.mark.parametrize("ends", [-1, 1.5, True, 2**63, 2**63 - 1])
+def test_bad_counts_of_line_ends_are_refused(ends: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Vocabulary.from_counts({"</s>": ends, "a": 1}, min_count=1, compat="word2vec.c")
+    with pytest.raises(ValueError, match="at least 1"):
+        Vocabulary.from_counts({"</s>": 0, "a": 1}, min_count=1)
 
 
 def test_large_counts_and_gensims_rule_constants() -> None:
