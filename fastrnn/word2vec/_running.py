@@ -43,6 +43,8 @@ class Running(Building):
         self.compute_loss = position.compute_loss
         self.stop_training = False
         self._corpus_size = (corpus.num_words, corpus.num_sentences)
+        if not corpus.num_words:
+            logger.warning("no word of the text is in the vocabulary: nothing will be trained")
         watchers = list(callbacks)
         saver = as_checkpoint(checkpoint)
         if saver is not None:
@@ -86,10 +88,10 @@ class Running(Building):
         self._epochs_begun = max(self._epochs_begun, position.first_epoch + position.epoch + 1)
         by_sentences = self.compat == "gensim"
         units = corpus.num_sentences if by_sentences else corpus.num_words
-        while True:
+        ended = False
+        while not ended:
             part = EpochPart(self, corpus, position, watchers)
             part.tell(report.words, report.loss, self.min_alpha_yet_reached)
-            ended = False
             try:
                 part.result = trainer.train(
                     epoch=position.first_epoch + position.epoch,
@@ -112,12 +114,11 @@ class Running(Building):
                 self.min_alpha_yet_reached = report.alpha
                 self._running_loss = sum(each.loss for each in self.epoch_reports)
                 position.sentence = trainer.position
-                if ended or position.sentence >= corpus.num_sentences:
+                ended = ended or position.sentence >= corpus.num_sentences
+                if ended:
                     position.epoch, position.sentence = position.epoch + 1, 0
             if part.saver is not None:
                 part.saver.save(self)
-            if ended or position.sentence == 0:
-                break
         part.tell(report.words, report.loss, report.alpha, epoch_ended=True)
         logger.info(
             "epoch %d of %d: %d words, %d kept, in %.1f s: %.0f words/s; loss %g",
@@ -144,7 +145,9 @@ class Running(Building):
                 "codes": tree.codes,
             }
         if self.negative:
-            weights = negative_weights(self.counts, self.ns_exponent, compat=self.compat)
+            # Word 0 is never drawn where it stands for line ends, which is up to the vocabulary.
+            compat = None if self._vocabulary is None else self._vocabulary.compat
+            weights = negative_weights(self.counts, self.ns_exponent, compat=compat)
             thresholds, index = alias_table(weights)
             options |= {
                 "negative_vectors": self._negatives,

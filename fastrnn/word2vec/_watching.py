@@ -53,6 +53,7 @@ class EpochPart:
                 raise Pause
 
     def tell(self, words: int, loss: float, alpha: float, epoch_ended: bool = False) -> None:
+        self.model.wv.norms = None  # a watcher's question made them, of vectors trained since
         done = self.epoch * self.corpus.num_words
         now = Progress(
             epoch=self.epoch,

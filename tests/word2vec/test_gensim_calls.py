@@ -197,6 +197,39 @@ def test_two_steps_over_a_file(text_file: Path) -> None:
     assert model.score([["cat", "dog", "cow"]])[0] > model.score([["cat", "storm", "saw"]])[0]
 
 
+def test_the_trim_rule_is_asked_while_pruning() -> None:
+    gensim = pytest.importorskip("gensim.models")
+    text = [["keep"], *([f"once{i}"] for i in range(9)), ["often", "often", "drop", "drop"]]
+
+    def rule(word: str, count: int, min_count: int) -> int:
+        return {"keep": 2, "drop": 1}.get(word, 0)
+
+    found = []
+    for kind in (Word2Vec, gensim.Word2Vec):
+        for chosen in (None, rule):
+            model = kind(vector_size=4, min_count=1, max_vocab_size=3)
+            model.build_vocab(text, trim_rule=chosen)
+            found.append(sorted(model.wv.index_to_key))
+    assert found[:2] == found[2:]
+    assert "keep" in found[1] and "keep" not in found[0]  # pruned before min_count is asked
+
+
+def test_build_vocab_splits_text_as_the_constructor_does(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("a\x0cb c\nc d\x0bd c\n", encoding="utf-8")
+    for compat, words in (
+        ("word2vec.c", ["</s>", "c", "a\x0cb", "d\x0bd"]),
+        (None, ["c", "d", "a", "b"]),
+    ):
+        whole = Word2Vec(path, vector_size=4, min_count=1, compat=compat)
+        parts = Word2Vec(vector_size=4, min_count=1, compat=compat)
+        parts.build_vocab(corpus_file=str(path))
+        parts.train(corpus_file=str(path), total_examples=parts.corpus_count, epochs=5)
+        assert parts.wv.index_to_key == whole.wv.index_to_key == words
+        assert parts.counts.tolist() == whole.counts.tolist()
+        assert parts.epoch_reports[0].words == whole.epoch_reports[0].words > 0
+
+
 def test_trim_rule_and_frequencies() -> None:
     def rule(word: str, count: int, min_count: int) -> int:
         return {"keep": 2, "drop": 1}.get(word, 0)
@@ -268,6 +301,20 @@ def test_a_model_that_gensim_trained(mode: dict[str, int], texts: list[list[str]
         for key in ("code", "point"):
             for a, b in zip(again.wv.expandos[key], theirs.wv.expandos[key]):
                 assert np.array_equal(a, b)
+
+
+def test_from_gensim_with_other_choices(texts: list[list[str]]) -> None:
+    """The words stay gensim's: none of them stands for line ends."""
+    gensim = pytest.importorskip("gensim.models")
+    theirs = gensim.Word2Vec(texts, vector_size=8, negative=1, ns_exponent=9, sample=0)
+    ours = Word2Vec.from_gensim(theirs, compat="word2vec.c", epochs=1, seed=3)
+    first = ours.wv.index_to_key[0]
+    alone = [[word, word] for word in ours.wv.index_to_key[5:]] * 20
+    before = ours.syn1neg[0].copy()
+    ours.train(alone, total_examples=len(alone), epochs=1)
+    assert not np.array_equal(ours.syn1neg[0], before)  # drawn, being the most frequent by far
+    ours.train([[first, "cat"]] * 9, total_examples=9, epochs=1)
+    assert ours.epoch_reports[0].words == 18
 
 
 def test_from_gensim_refuses_other_things() -> None:

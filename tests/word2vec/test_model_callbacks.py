@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from small_corpora import zipfian
 
 from fastrnn import Word2Vec
-from fastrnn.word2vec import callbacks
+from fastrnn.word2vec import EncodedCorpus, callbacks
 
 TINY = {"vector_size": 12, "min_count": 1, "workers": 1, "hs": 1, "negative": 0}
 
@@ -131,6 +134,9 @@ def test_vectors_seen_by_callbacks_are_the_current_ones() -> None:
         def __init__(self) -> None:
             self.similarities: list[float] = []
 
+        def on_progress(self, model: Word2Vec, progress: callbacks.Progress) -> None:
+            self.on_epoch_end(model)
+
         def on_epoch_end(self, model: Word2Vec) -> None:
             a, b = model.wv["w0"], model.wv["w1"]
             cosine = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
@@ -140,4 +146,78 @@ def test_vectors_seen_by_callbacks_are_the_current_ones() -> None:
 
     watcher = Watcher()
     Word2Vec(zipfian(), callbacks=[watcher], alpha=0.1, **TINY)
-    assert len(set(watcher.similarities)) == 5
+    # At the beginning, then as each epoch ends and the next one begins.
+    assert len(set(watcher.similarities)) == 6
+    assert len(watcher.similarities) >= 15
+
+
+class Between:
+    """The native trainer, and what is done before it trains: as if on a slow machine."""
+
+    position = 0
+
+    def __init__(self, trainer: Any, first: Callable[[Callable[..., None]], None]) -> None:
+        self.trainer = trainer
+        self.first = first
+        self.begun = False
+
+    def train(self, *, report: Callable[..., None], **options: Any) -> dict[str, Any]:
+        if not self.begun:
+            self.begun = True
+            self.first(report)
+        result: dict[str, Any] = self.trainer.train(report=report, **options)
+        self.position = self.trainer.position
+        return result
+
+
+def test_vectors_seen_within_an_epoch_are_the_current_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Word2Vec(**TINY)
+    model.build_vocab(zipfian())
+    trainer_of = model._trainer
+    norms = []
+
+    def train_a_little(report: Callable[..., None]) -> None:
+        for _ in range(2):
+            model._inputs *= 2  # as the native trainer does, wv not knowing
+            report(9, 9, 0.0, 0.02)
+
+    class Watcher(callbacks.CallbackAny2Vec):
+        def on_progress(self, model: Word2Vec, progress: callbacks.Progress) -> None:
+            model.wv.most_similar("w0")  # keeps the norms
+            norms.append(float(model.wv.norms[0]))
+
+    monkeypatch.setattr(model, "_trainer", lambda text: Between(trainer_of(text), train_a_little))
+    model.train(zipfian(), total_examples=300, epochs=1, callbacks=[Watcher()])
+    assert norms[:3] == pytest.approx([norms[0], 2 * norms[0], 4 * norms[0]])
+
+
+def test_a_pause_before_the_first_chunk_ends_no_epoch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A slow machine may find a checkpoint due before anything of the epoch is trained."""
+    plain = Word2Vec(zipfian(), strict=True, epochs=2, **TINY)
+    trainer_of = Word2Vec._trainer
+    recorder = Recorder()
+
+    def pause(report: Callable[..., None]) -> None:
+        report(0, 0, 0.0, 0.025)
+
+    monkeypatch.setattr(Word2Vec, "_trainer", lambda *each: Between(trainer_of(*each), pause))
+    often = callbacks.Checkpoint(tmp_path / "model", seconds=0.0)
+    model = Word2Vec(
+        zipfian(), strict=True, epochs=2, callbacks=[recorder], checkpoint=often, **TINY
+    )
+    assert recorder.calls.count("on_epoch_begin") == recorder.calls.count("on_epoch_end") == 2
+    assert [each.words for each in model.epoch_reports] == [6000, 6000]
+    assert np.array_equal(model.wv.vectors, plain.wv.vectors)
+
+
+def test_a_text_without_known_words_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    model = Word2Vec(zipfian(), **TINY)
+    before = model.wv.vectors.copy()
+    ids = EncodedCorpus(np.zeros(9, np.int32), np.array([0, 9]))  # words of digits
+    for text in ([["unknown"]], ids):
+        caplog.clear()
+        assert model.train(text, total_examples=1, epochs=1)[0] == 0
+        assert "no word of the text is in the vocabulary" in caplog.text
+    assert np.array_equal(model.wv.vectors, before)
