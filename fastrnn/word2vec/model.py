@@ -44,7 +44,7 @@ class Word2Vec(Training, Scoring, Saving, GensimBridge):
         min_count: rarer words are left out.
         max_vocab_size: while counting, drop the rarest words whenever there are more than this.
         sample: frequent words are thinned above this share of the text; 0: none is. From 1 on, as
-            in gensim, above this count.
+            in gensim, it is taken for a count.
         seed: of the first vectors and of every random choice.
         workers: threads.
         min_alpha: last learning rate.
