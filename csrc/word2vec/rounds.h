@@ -37,22 +37,31 @@ class Rounds {
     using WorkerMemory::WorkerMemory;
     std::vector<Piece> pieces;
     Array<float> copies[3];
-    Array<int32_t> slots[3];
     Array<int32_t> lists[3];
+    Array<int32_t> earlier[3];  // of each slot: the same row's place in an earlier shard, or -1
     Rows* rows(int matrix) { return matrix == 0 ? &inputs : matrix == 1 ? &nodes : &negatives; }
   };
 
+  struct Thread {
+    Array<int32_t> slots[3];  // of the shard that it trains, all -1 between shards: one table stays in its cache
+    Array<int32_t> merged;    // the rows that it merges
+  };
+
   void cut(int64_t round);
+  void train(Shard& shard, Thread& memory, uint64_t key, double alpha);
   void merge(int thread, double alpha);
-  void merge_row(int matrix, int32_t row, int first_shard, float* sum, double alpha);
+  void prefetch(int matrix, int32_t row);
+  void merge_row(int matrix, int32_t row, int32_t last, float* sum, double alpha);
 
   const Settings& settings_;
   const Kernels& kernels_;
   const int threads_;
   const std::vector<int64_t>& chunks_;
   std::vector<Shard> shards_;
+  Array<int32_t> last_[3];  // of each row: its place in the last shard that touched it, or -1
+  std::vector<Thread> threads_memory_;
   Barrier barrier_;
-  std::atomic<int> next_shard_{0};
+  std::atomic<bool> taken_[kShards];
   bool stopping_ = false;
 };
 

@@ -58,7 +58,12 @@ FASTRNN_INLINE void prefetch_row(const Rows& rows, int32_t row, int stride) {
   if constexpr (kSharing == Sharing::kHot) {
     if (row < rows.hot) return;
   } else if constexpr (kSharing == Sharing::kShard) {
-    if (rows.slot[row] >= 0) p = rows.copy + int64_t(rows.slot[row]) * stride;
+    // Without asking to own the line: a shared row is only read here, and no other thread writes this one's copies.
+    const int64_t slot = rows.slot[row];
+    const float* const copy = rows.copy + slot * stride;
+    p = slot < 0 ? p : copy;
+    for (int i = 0; i < stride; i += 16) __builtin_prefetch(p + i);
+    return;
   }
   for (int i = 0; i < stride; i += 16) prefetch_line(p + i);
 }

@@ -25,7 +25,7 @@ namespace word2vec {
 namespace {
 
 constexpr int64_t kChunkWords = 10000;  // between two learning rates, as in word2vec.c and gensim
-constexpr int64_t kRoundWords = 8000;
+constexpr int64_t kRoundWords = 16000;  // longer rounds are faster and worse: 32000 cost CBOW 0.1 % of likelihood
 
 /// Small corpora have smaller chunks, so that the learning rate still falls in many steps.
 int64_t chunk_words(int64_t words, int64_t most) { return std::max<int64_t>(256, std::min(most, words / 64)); }
