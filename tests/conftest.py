@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 # NumPy's own threads cost the oracle's many small products far more than they bring, the more so
 # beside OpenMP's. Read when NumPy is first imported, which importing fastrnn does not do.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+# A shell without job control starts what it runs in the background with Ctrl-C ignored, and the
+# processes that tests start and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

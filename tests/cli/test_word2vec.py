@@ -169,11 +169,14 @@ def test_interrupt_leaves_the_old_file(tmp_path: Path) -> None:
     out = tmp_path / "vectors.txt"
     out.write_text("old", encoding="utf-8")
     child = command("train", text, "-o", out, "--epochs", 100_000, "--threads", 2)
-    assert child.stderr
-    assert b"in the vocabulary" in child.stderr.readline()  # training begins
-    time.sleep(0.3)
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    try:
+        assert child.stderr
+        assert b"in the vocabulary" in child.stderr.readline()  # training begins
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 130
     (line,) = errors.decode().splitlines()
     assert line == f"stopped; nothing was written to {out}"
