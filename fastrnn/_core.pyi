@@ -201,8 +201,7 @@ class word2vec:
         def encode(
             self, final_ids: NDArray[np.int32], longest: int, longest_raw: int = 0
         ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-            """ids and offsets, once; final id -1 drops a word, -2 ends a sentence in its place."""
-
+            """Ids and offsets, once; final id -1 drops a word, -2 ends a sentence in its place."""
 
     # Huffman tree and alias table (csrc/word2vec/huffman, alias_table).
     @staticmethod
@@ -215,7 +214,7 @@ class word2vec:
     def alias_table(
         weights: NDArray[np.float64],
     ) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-        """thresholds [V], index [V]; see csrc/word2vec/alias_table.h."""
+        """The thresholds [V], index [V]; see csrc/word2vec/alias_table.h."""
 
     # Training (csrc/word2vec/trainer).
     class TrainingSummary(TypedDict):

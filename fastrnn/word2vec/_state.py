@@ -189,6 +189,7 @@ class ModelState:
         self._bind_vectors()
         self.training_position = None
         self.epoch_reports = []
+        self._running_loss = 0.0
         self._epochs_begun = 0
 
     def _require_memory(self, vocab_size: int) -> None:
@@ -202,6 +203,9 @@ class ModelState:
         """Make ``wv`` show the input vectors and the vocabulary."""
         assert self._vocabulary is not None
         lock = self.wv.vectors_lockf
+        before = self.wv.index_to_key
+        if len(lock) > 1 and self._vocabulary.words[: len(before)] != before:
+            lock = np.ones(1, np.float32)  # they were other words' factors
         self.wv = KeyedVectors._from_parts(
             list(self._vocabulary.words), self._inputs, self.vector_size, self._vocabulary.counts
         )

@@ -86,6 +86,18 @@ def test_lock_factors_grow_along() -> None:
     assert model.wv.vectors_lockf.sum() == 62
 
 
+def test_lock_factors_are_not_handed_to_other_words() -> None:
+    model = Word2Vec(zipfian(), **TINY)
+    model.freeze(["w0"])
+    model.init_weights()
+    assert model.wv.vectors_lockf[model.wv.get_index("w0")] == 0  # the same words
+    model.build_vocab(NEW)
+    assert model.wv.vectors_lockf.tolist() == [1]
+    before = model.wv.vectors.copy()
+    model.train(NEW, total_examples=len(NEW), epochs=3)
+    assert (model.wv.vectors != before).any(axis=1).all()
+
+
 def test_rare_new_words_stay_out_but_count_for_old_ones() -> None:
     model = Word2Vec(zipfian(), hs=1, negative=0, **{**TINY, "min_count": 5})
     before = model.counts.copy()
