@@ -176,6 +176,9 @@ def test_correlation_by_hand():
     assert ranks(np.array([3.0, 1, 3, 2])).tolist() == [3.5, 1, 3.5, 2]
     assert pearson(x, x).statistic == 1 and pearson(x, x).pvalue == 0
     assert np.isnan(pearson(x, np.ones(5)).statistic)
+    odd = np.full(3, 2.8)
+    assert odd.mean() != 2.8  # rounded
+    assert np.isnan(pearson(odd, x[:3]).statistic) and np.isnan(pearson(x[:3], odd).pvalue)
     assert pearson(x[:2], y[:2]).pvalue == 1
     with pytest.raises(ValueError, match="two pairs"):
         pearson(x[:1], y[:1])
