@@ -12,6 +12,13 @@ from fastrnn.word2vec import KeyedVectors, plot
 pytest.importorskip("sklearn")
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """t-SNE of a few vectors on threads that wait for each other, actively: half a minute."""
+    with pytest.importorskip("threadpoolctl").threadpool_limits(1):
+        yield
+
+
 def make(count: int = 30, size: int = 8) -> KeyedVectors:
     wv = KeyedVectors(size)
     rng = np.random.default_rng(0)
