@@ -7,7 +7,7 @@ import gc
 import os
 import resource
 import struct
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import hypothesis.strategies as st
 import numpy as np
@@ -214,25 +214,31 @@ def test_a_pipe_can_be_read(tmp_path):
     assert found.words == ["a"]
 
 
-@pytest.fixture
+@contextmanager
 def small_files_only():
-    """The system refuses to let files grow beyond 20 kB, as a full disk would."""
+    """The system refuses to let files grow beyond 20 kB, as a full disk would.
+
+    Not for the length of a test: pytest's own report may be such a file, and then it dies.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("ending", [*ENDINGS, ".lzma", "own"])
 @pytest.mark.parametrize("binary", [False, True])
 @pytest.mark.parametrize("append", [False, True])
-def test_no_room_leaves_the_old_file(tmp_path, small_files_only, ending, binary, append):
+def test_no_room_leaves_the_old_file(tmp_path, ending, binary, append):
     path = tmp_path / f"x{ending}"
     large = KeyedVectors(100)
     rng = np.random.default_rng(0)
     large.add_vectors([f"w{i}" for i in range(500)], rng.random((500, 100)))
     for wv in (small(), large):
-        with pytest.raises(OSError, match="File too large") if wv is large else nullcontext():
+        refused = pytest.raises(OSError, match="File too large") if wv is large else nullcontext()
+        with small_files_only(), refused:
             if ending == "own":
                 wv.save(path)
             else:
