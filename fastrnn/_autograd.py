@@ -17,7 +17,13 @@ from fastrnn._layouts import STEP
 from fastrnn._native import core
 from fastrnn._plan import CELL_INFO, LayerPlan
 
-__all__ = ["apply_layer", "forward_engine"]
+__all__ = [
+    "apply_layer",
+    "backward_engine",
+    "composed_gradients",
+    "forward_engine",
+    "new_reserve",
+]
 
 _num_threads = torch.get_num_threads
 _functorch_active = torch._C._are_functorch_transforms_active
@@ -30,7 +36,8 @@ _is_legacy_batched = torch._C._functorch.is_legacy_batchedtensor
 _POOLED_BYTES = 1 << 20
 
 
-def _new_reserve(like: Tensor, nbytes: int) -> Tensor:
+def new_reserve(like: Tensor, nbytes: int) -> Tensor:
+    """A block of memory that lives as long as the tensor."""
     if nbytes > _POOLED_BYTES:
         return torch.from_numpy(core.alloc_block(nbytes))
     # At least one byte: the address 0 would mean "save nothing" to the engine.
@@ -73,6 +80,70 @@ def forward_engine(
     )
 
 
+def backward_engine(
+    plan: LayerPlan,
+    x: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor | None],
+    y: Tensor,
+    reserve: Tensor,
+    grads: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """Gradients of ``(x, h0, c0, *weights)`` where ``wanted``, given those of the outputs."""
+    grad_y = grads[0]
+    if grad_y is None:
+        grad_y_at = (0, 0, 0)
+    else:
+        if grad_y.stride()[-1] != 1 or grad_y.is_neg():
+            grad_y = grad_y.resolve_neg().contiguous()
+        strides = grad_y.stride()
+        grad_y_at = (grad_y.data_ptr(), strides[plan.y_time_dim], strides[plan.y_batch_dim])
+    # A step's grad_y is the gradient of its hidden state, too.
+    grad_h_n = None if plan.x_layout == STEP else _contiguous(grads[1])
+    grad_final: tuple[int, ...] = (0 if grad_h_n is None else grad_h_n.data_ptr(),)
+    grad_h0 = torch.empty_like(h0) if h0 is not None and wanted[1] else None
+    initial: tuple[int, ...] = (0 if h0 is None else h0.data_ptr(),)
+    grad_initial: tuple[int, ...] = (0 if grad_h0 is None else grad_h0.data_ptr(),)
+    grad_c0 = None
+    if plan.num_states == 2:
+        grad_c_n = _contiguous(grads[-1])
+        grad_c0 = torch.empty_like(c0) if c0 is not None and wanted[2] else None
+        grad_final += (0 if grad_c_n is None else grad_c_n.data_ptr(),)
+        initial += (0 if c0 is None else c0.data_ptr(),)
+        grad_initial += (0 if grad_c0 is None else grad_c0.data_ptr(),)
+    grad_x = None
+    grad_x_at = (0, 0, 0)
+    if wanted[0]:
+        strides = plan.x_strides
+        grad_x = x.new_empty_strided(plan.x_shape, strides)
+        grad_x_at = (grad_x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
+    grad_weights = [
+        torch.empty_like(weight) if weight is not None and want else None
+        for weight, want in zip(weights, wanted[3:], strict=True)
+    ]
+    strides = x.stride()
+    core.backward(
+        plan.cell,
+        plan.itemsize,
+        plan.isa,
+        _num_threads(),
+        plan.sizes,
+        (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim]),
+        _addresses(weights, plan.params_per_direction),
+        initial,
+        (y.data_ptr(), *plan.y_steps),
+        reserve.data_ptr(),
+        grad_y_at,
+        grad_final,
+        grad_x_at,
+        _addresses(grad_weights, plan.params_per_direction),
+        grad_initial,
+    )
+    return (grad_x, grad_h0, grad_c0, *grad_weights)
+
+
 class _Layer(torch.autograd.Function):
     """``(plan, x, h0, c0, *weights) -> (y, h_n[, c_n])``, for a step ``(y[, c_n])``.
 
@@ -94,7 +165,7 @@ class _Layer(torch.autograd.Function):
         is_step = plan.x_layout == STEP
         # A step's output is its final hidden state: one tensor serves as both.
         h_n = y if is_step else x.new_empty_strided(shape, strides)
-        reserve = _new_reserve(x, plan.reserve_bytes)
+        reserve = new_reserve(x, plan.reserve_bytes)
         h0_at = 0 if h0 is None else h0.data_ptr()
         outputs: tuple[Tensor, ...]
         if plan.num_states == 1:
@@ -121,59 +192,8 @@ class _Layer(torch.autograd.Function):
             or any(grad is not None and _is_legacy_batched(grad) for grad in grads)
         ):
             return _backward_composed(ctx, grads)
-        plan: LayerPlan = ctx.plan
         x, h0, c0, y, reserve, *weights = ctx.saved_tensors
-
-        grad_y = grads[0]
-        if grad_y is None:
-            grad_y_at = (0, 0, 0)
-        else:
-            if grad_y.stride()[-1] != 1 or grad_y.is_neg():
-                grad_y = grad_y.resolve_neg().contiguous()
-            strides = grad_y.stride()
-            grad_y_at = (grad_y.data_ptr(), strides[plan.y_time_dim], strides[plan.y_batch_dim])
-        # A step's grad_y is the gradient of its hidden state, too.
-        grad_h_n = None if plan.x_layout == STEP else _contiguous(grads[1])
-        grad_final: tuple[int, ...] = (0 if grad_h_n is None else grad_h_n.data_ptr(),)
-        grad_h0 = torch.empty_like(h0) if wanted[2] else None
-        initial: tuple[int, ...] = (0 if h0 is None else h0.data_ptr(),)
-        grad_initial: tuple[int, ...] = (0 if grad_h0 is None else grad_h0.data_ptr(),)
-        grad_c0 = None
-        if plan.num_states == 2:
-            grad_c_n = _contiguous(grads[-1])
-            grad_c0 = torch.empty_like(c0) if wanted[3] else None
-            grad_final += (0 if grad_c_n is None else grad_c_n.data_ptr(),)
-            initial += (0 if c0 is None else c0.data_ptr(),)
-            grad_initial += (0 if grad_c0 is None else grad_c0.data_ptr(),)
-        grad_x = None
-        grad_x_at = (0, 0, 0)
-        if wanted[1]:
-            strides = plan.x_strides
-            grad_x = x.new_empty_strided(plan.x_shape, strides)
-            grad_x_at = (grad_x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
-        grad_weights = [
-            torch.empty_like(weight) if want else None
-            for weight, want in zip(weights, wanted[4:], strict=True)
-        ]
-        strides = x.stride()
-        core.backward(
-            plan.cell,
-            plan.itemsize,
-            plan.isa,
-            _num_threads(),
-            plan.sizes,
-            (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim]),
-            _addresses(weights, plan.params_per_direction),
-            initial,
-            (y.data_ptr(), *plan.y_steps),
-            reserve.data_ptr(),
-            grad_y_at,
-            grad_final,
-            grad_x_at,
-            _addresses(grad_weights, plan.params_per_direction),
-            grad_initial,
-        )
-        return (None, grad_x, grad_h0, grad_c0, *grad_weights)
+        return (None, *backward_engine(ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[1:]))
 
 
 apply_layer: Callable[..., tuple[Tensor, ...]] = _Layer.apply
@@ -185,42 +205,52 @@ def _contiguous(grad: Tensor | None) -> Tensor | None:
 
 
 def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
-    """Gradients that can be differentiated again, or that come in batches (vmap).
+    x, h0, c0, _, _, *weights = ctx.saved_tensors
+    inputs = (x, h0, c0, *weights)
+    return (None, *composed_gradients(ctx.plan, inputs, ctx.needs_input_grad[1:], grads))
+
+
+def composed_gradients(
+    plan: LayerPlan,
+    tensors: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    grads: Sequence[Tensor | None],
+) -> tuple[Tensor | None, ...]:
+    """Gradients of ``(x, h0, c0, *weights)`` that can be differentiated, or come in batches (vmap).
 
     Computes the layer once more with torch's own operations and differentiates those.
     """
-    plan: LayerPlan = ctx.plan
-    x, h0, c0, _, _, *weights = ctx.saved_tensors
+    if all(grad is None for grad in grads):
+        return (None,) * len(tensors)
     create_graph = _is_grad_enabled()
     with torch.enable_grad():
         # Fresh views: gradients must stop at this layer's inputs even where one input was
         # computed from another, yet stay connected to the graph for the next derivative.
         inputs = [
-            tensor.view_as(tensor) if need else tensor
-            for tensor, need in zip((x, h0, c0, *weights), ctx.needs_input_grad[1:], strict=True)
+            tensor.view_as(tensor) if tensor is not None and need else tensor
+            for tensor, need in zip(tensors, wanted, strict=True)
         ]
+        x = inputs[0]
+        assert x is not None
         outputs = _composed.planned_layer(
             CELL_INFO[plan.cell]["name"],
             plan.x_layout,
             plan.y_layout,
-            inputs[0],
+            x,
             inputs[1 : 1 + plan.num_states],
             inputs[3:],
             plan.params_per_direction,
         )
         if plan.x_layout == STEP:
             outputs = (outputs[0], *outputs[2:])
-    if all(grad is None for grad in grads):
-        return (None,) * len(ctx.needs_input_grad)
     pairs = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]
-    wanted = [t for t, need in zip(inputs, ctx.needs_input_grad[1:], strict=True) if need]
     found = iter(
         torch.autograd.grad(
             [o for o, _ in pairs],
-            wanted,
+            [t for t, need in zip(inputs, wanted, strict=True) if t is not None and need],
             [g for _, g in pairs],
             create_graph=create_graph,
             allow_unused=True,
         )
     )
-    return (None, *(next(found) if need else None for need in ctx.needs_input_grad[1:]))
+    return tuple(next(found) if need else None for need in wanted)
