@@ -211,7 +211,7 @@ def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tens
 
 
 def composed_gradients(
-    plan: LayerPlan,
+    plan: Any,  # a LayerPlan, or what a layer's operator knows of one
     tensors: Sequence[Tensor | None],
     wanted: Sequence[bool],
     grads: Sequence[Tensor | None],

@@ -27,6 +27,10 @@ def transforms_active() -> bool:
     return bool(_functorch_active()) or forward_ad._current_level >= 0
 
 
+# torch.compile calls it while tracing, and guards what it depends on in every graph anyway.
+transforms_active._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def engine_refuses(
     input: Tensor,  # noqa: A002 - torch's name
     initial: Sequence[Tensor | None],

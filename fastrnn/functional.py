@@ -38,6 +38,7 @@ from fastrnn._arguments import check_arguments
 from fastrnn._dispatch import engine_refuses, run_stack
 from fastrnn._layouts import TIME_FIRST
 from fastrnn._native import core
+from fastrnn._operator_calls import operators_refuse, planned_layer
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, stack_plan
 
 __all__ = ["gru", "gru_reset_before", "lstm", "peephole_lstm", "rnn_relu", "rnn_tanh"]
@@ -67,7 +68,8 @@ def _layer(
         states,
     )
     outputs = None
-    if not torch.compiler.is_compiling() and type(x) in (Tensor, Parameter):
+    compiling = torch.compiler.is_compiling()
+    if not compiling and type(x) in (Tensor, Parameter):
         plan = stack_plan(
             core.isa_id(),
             number,
@@ -81,6 +83,8 @@ def _layer(
         )
         if not isinstance(plan, str) and engine_refuses(x, initial, weights, plan) is None:
             outputs = run_stack(plan, x, initial, weights)
+    if outputs is None and operators_refuse(x, initial, weights, compiling) is None:
+        outputs = planned_layer(cell, TIME_FIRST, x, initial, weights, num_directions)
     if outputs is None:
         outputs = _composed.planned_layer(
             cell, TIME_FIRST, TIME_FIRST, x, initial, weights, len(weights) // num_directions

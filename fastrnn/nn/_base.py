@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from fastrnn import _composed
 from fastrnn._dispatch import engine_refuses, run_stack, transforms_active
 from fastrnn._native import core
+from fastrnn._operator_calls import operators_refuse, run_operators
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, stack_plan
 
 __all__ = ["RecurrentLayer"]
@@ -28,13 +29,18 @@ class RecurrentLayer(RNNBase):
     _num_states: ClassVar[int] = 1
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch's name
-        if not _is_compiling():
+        compiling = _is_compiling()
+        if not compiling:
             result = self._forward_engine(input, hx)
             if result is not None:
                 return result
-            if transforms_active():
-                return self._forward_composed(input, hx)
-        elif self._compile_composed(input):
+        return self._forward_otherwise(input, hx, compiling)
+
+    def _forward_otherwise(self, input: Any, hx: Any, compiling: bool) -> Any:  # noqa: A002
+        """What the engine does not take: by the operators, torch's operations or torch's layer."""
+        if self._operators_take(input, hx, compiling):
+            return self._forward_operators(input, hx)
+        if transforms_active() or (compiling and self._compile_composed(input)):
             return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
 
@@ -112,6 +118,38 @@ class RecurrentLayer(RNNBase):
             if len(names) == 2:
                 weights += (None, None)
         return weights
+
+    # -- torch.compile, torch.export, fake tensors, dispatch modes ------------------------------
+
+    def _operators_take(self, input: Any, hx: Any, compiling: bool) -> bool:  # noqa: A002
+        if not isinstance(input, Tensor) or self.proj_size:
+            return False
+        initial = () if hx is None else (hx,) if self._num_states == 1 else hx
+        if type(initial) not in (tuple, list) or not all(isinstance(s, Tensor) for s in initial):
+            return False
+        weights = [getattr(self, name, None) for names in self._all_weights for name in names]
+        if len(initial) not in (0, self._num_states) or any(w is None for w in weights):
+            return False
+        return operators_refuse(input, initial, weights, compiling) is None
+
+    def _forward_operators(self, input: Tensor, hx: Any) -> Any:  # noqa: A002
+        x, hx = self._to_batched(input, hx)
+        self.check_input(x, None)
+        if hx is not None:
+            self.check_forward_args(x, hx, None)
+        y, *states = run_operators(
+            CELL_INFO[self._cell()]["name"],
+            x.transpose(0, 1) if self.batch_first else x,
+            (None, None) if hx is None else (hx,) if self._num_states == 1 else hx,
+            self._composed_weights(),
+            2 if self.bidirectional else 1,
+            self.dropout if self.training else 0.0,
+        )
+        y = y.transpose(0, 1) if self.batch_first else y
+        if input.dim() == 2:
+            y = y.squeeze(0 if self.batch_first else 1)
+            states = [state.squeeze(1) for state in states]
+        return y, states[0] if self._num_states == 1 else tuple(states)
 
     # -- torch.func and forward-mode differentiation ----------------------------------------------
 

@@ -13,6 +13,7 @@ from fastrnn import _composed
 from fastrnn._dispatch import engine_refuses, run_step, transforms_active
 from fastrnn._layouts import STEP
 from fastrnn._native import core
+from fastrnn._operator_calls import operators_refuse, planned_layer
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, step_plan
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
@@ -32,12 +33,19 @@ class _Cell(RNNCellBase):
         return self._number
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch's name
-        if not _is_compiling():
+        compiling = _is_compiling()
+        if not compiling:
             result = self._forward_engine(input, hx)
             if result is not None:
                 return result
-            if transforms_active():
-                return self._forward_composed(input, hx)
+        return self._forward_otherwise(input, hx, compiling)
+
+    def _forward_otherwise(self, input: Any, hx: Any, compiling: bool) -> Any:  # noqa: A002
+        """What the engine does not take: by the operators, torch's operations or torch's cell."""
+        if self._operators_take(input, hx, compiling):
+            return self._forward_operators(input, hx)
+        if transforms_active():
+            return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
 
     def refusal(self, input: Any, hx: Any = None) -> str | None:  # noqa: A002
@@ -81,6 +89,34 @@ class _Cell(RNNCellBase):
         """Weights as they are now, never remembered; a missing one as None."""
         parameters = self._parameters
         return [parameters[name] if name in parameters else getattr(self, name) for name in _NAMES]
+
+    def _operators_take(self, input: Any, hx: Any, compiling: bool) -> bool:  # noqa: A002
+        if not isinstance(input, Tensor) or self._cell() is None:
+            return False
+        initial = () if hx is None else (hx,) if self._num_states == 1 else hx
+        if type(initial) not in (tuple, list) or not all(isinstance(s, Tensor) for s in initial):
+            return False
+        weights = [getattr(self, name) for name in _NAMES]
+        if len(initial) not in (0, self._num_states) or (weights[2] is None) != (
+            weights[3] is None
+        ):
+            return False
+        return operators_refuse(input, initial, weights, compiling) is None
+
+    def _forward_operators(self, input: Tensor, hx: Any) -> Any:  # noqa: A002
+        states = () if hx is None else (hx,) if self._num_states == 1 else tuple(hx)
+        self._check(input, states)
+        cell = self._cell()
+        assert cell is not None
+        outputs = planned_layer(
+            CELL_INFO[cell]["name"],
+            STEP,
+            input,
+            states or (None,) * self._num_states,
+            [getattr(self, name) for name in _NAMES],
+            1,
+        )
+        return outputs[0] if self._num_states == 1 else (outputs[0], outputs[2])
 
     def _forward_composed(self, input: Tensor, hx: Any) -> Any:  # noqa: A002
         states = () if hx is None else (hx,) if self._num_states == 1 else tuple(hx)

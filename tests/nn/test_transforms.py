@@ -219,7 +219,7 @@ def test_export(kind: str) -> None:
     x = torch.randn(5, 2, 3)
     exported = torch.export.export(ours, (x,))
     operators = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
-    assert any(kind in name for name in operators), operators
+    assert "fastrnn.layer.default" in operators, operators
     torch.testing.assert_close(exported.module()(x)[0], theirs(x)[0])
 
 

@@ -1,0 +1,190 @@
+"""The operators' schemas, what their arguments must be, and the size of their reserve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastrnn._layouts import TIME_FIRST
+from fastrnn._native import core
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, layer_plan
+
+__all__ = [
+    "LIBRARY",
+    "TRAILER",
+    "check_arguments",
+    "check_backward",
+    "full_wanted",
+    "full_weights",
+    "reserve_bytes",
+]
+
+LIBRARY = torch.library.Library("fastrnn", "DEF")
+LIBRARY.define(
+    "layer(Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, str cell, int num_directions, "
+    "bool save=False) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor reserve)",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+LIBRARY.define(
+    "layer_backward(Tensor? grad_y, Tensor? grad_h_n, Tensor? grad_c_n, Tensor x, Tensor? h0, "
+    "Tensor? c0, Tensor[] weights, Tensor y, Tensor reserve, str cell, int num_directions, "
+    "bool[] wanted) -> Tensor[]",
+    tags=(torch.Tag.pt2_compliant_tag,),
+)
+
+# Hidden sizes are rounded up to this many numbers in an operator's reserve: whole registers of
+# any instruction set.  So its size, which compilers write down, holds on every processor.
+_UNIT_STEP = 16
+# The last byte tells which instruction set has written the rest; the others keep it aligned.
+TRAILER = 8
+
+
+@lru_cache(maxsize=64)
+def _unit_bytes(cell: int, dtype: torch.dtype) -> int:
+    """Bytes of reserve for one unit in one step of one sequence."""
+    units = 4 * _UNIT_STEP
+    sizes = (1, 1, 1)
+    plan = layer_plan(core.isa_id(), cell, dtype, sizes, TIME_FIRST, TIME_FIRST, units, 1)
+    return plan.reserve_bytes // units
+
+
+def reserve_bytes(cell: str, dtype: torch.dtype, rows: Any, hidden: Any, directions: int) -> Any:
+    """Size of an operator's reserve for ``rows`` = T*B; sizes may be symbols.
+
+    At least ``core.reserve_size`` with any instruction set.
+    """
+    padded = (hidden + _UNIT_STEP - 1) // _UNIT_STEP * _UNIT_STEP
+    return rows * padded * directions * _unit_bytes(CELL_NUMBERS[cell], dtype) + TRAILER
+
+
+def full_weights(
+    cell: str, weights: Sequence[Tensor], num_directions: int
+) -> list[Tensor | None] | None:
+    """Weights with None for missing biases; None if their number does not fit the cell."""
+    units = 1 if CELL_INFO[CELL_NUMBERS[cell]]["num_unit_params"] else 0
+    per_direction = len(weights) // num_directions
+    if len(weights) == (4 + units) * num_directions:
+        return list(weights)
+    if len(weights) != (2 + units) * num_directions:
+        return None
+    result: list[Tensor | None] = []
+    for start in range(0, len(weights), per_direction):
+        one = weights[start : start + per_direction]
+        result += [*one[:2], None, None, *one[2:]]
+    return result
+
+
+def full_wanted(full: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[bool]:
+    """``wanted`` with False where `full_weights` has put None."""
+    places = iter(wanted[3:])
+    return [*wanted[:3], *(weight is not None and next(places) for weight in full)]
+
+
+def _check_shape(name: str, tensor: Tensor, expected: tuple[Any, ...], x: Tensor) -> None:
+    """Raise RuntimeError; sizes are compared one by one, for they may be symbols."""
+
+    def message() -> str:
+        return (
+            f"fastrnn::layer: {name} must be {x.dtype} of shape {tuple(expected)} on {x.device}, "
+            f"got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"
+        )
+
+    torch._check(
+        tensor.dtype == x.dtype and tensor.device == x.device and tensor.dim() == len(expected),
+        message,
+    )
+    for size, wanted in zip(tensor.shape, expected, strict=True):
+        torch._check(size == wanted, message)
+
+
+def check_arguments(
+    x: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    cell: str,
+    num_directions: int,
+) -> tuple[list[Tensor | None], Any]:
+    """All weights, missing biases as None, and the hidden size; RuntimeError for what can't be."""
+    torch._check(cell in CELL_NUMBERS, lambda: f"fastrnn::layer: unknown cell {cell!r}")
+    torch._check(num_directions in (1, 2), lambda: "fastrnn::layer: num_directions must be 1 or 2")
+    torch._check(x.dim() == 3, lambda: f"fastrnn::layer: x must be [T, B, I], got {x.dim()}D")
+    torch._check(
+        x.dtype in (torch.float32, torch.float64),
+        lambda: f"fastrnn::layer: x must be float32 or float64, got {x.dtype}",
+    )
+    info = CELL_INFO[CELL_NUMBERS[cell]]
+    full = full_weights(cell, weights, num_directions)
+    torch._check(
+        full is not None and weights[1].dim() == 2,
+        lambda: f"fastrnn::layer: {len(weights)} weights do not make {num_directions} of {cell}",
+    )
+    assert full is not None
+    seq_len, batch_size, input_size = x.shape
+    torch._check(seq_len > 0, lambda: "Expected sequence length to be larger than 0 in RNN")
+    hidden = weights[1].shape[1]
+    rows = info["num_gates"] * hidden
+    shapes = [(rows, input_size), (rows, hidden), (rows,), (rows,)]
+    shapes += [(info["num_unit_params"], hidden)]
+    for index, weight in enumerate(full):
+        if weight is not None:
+            shape = shapes[index % (len(full) // num_directions)]
+            _check_shape(f"weight {index}", weight, shape, x)
+    torch._check(
+        c0 is None or info["num_states"] == 2, lambda: f"fastrnn::layer: {cell} has no cell state"
+    )
+    for name, state in (("h0", h0), ("c0", c0)):
+        if state is not None:
+            _check_shape(name, state, (num_directions, batch_size, hidden), x)
+    return full, hidden
+
+
+def check_backward(
+    grad_y: Tensor | None,
+    grad_h_n: Tensor | None,
+    grad_c_n: Tensor | None,
+    x: Tensor,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    y: Tensor,
+    reserve: Tensor,
+    cell: str,
+    num_directions: int,
+    wanted: Sequence[bool],
+) -> tuple[list[Tensor | None], Any]:
+    full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions)
+    seq_len, batch_size, _ = x.shape
+    sequence = (seq_len, batch_size, num_directions * hidden)
+    state = (num_directions, batch_size, hidden)
+    _check_shape("y", y, sequence, x)
+    for name, grad, shape in (
+        ("grad_y", grad_y, sequence),
+        ("grad_h_n", grad_h_n, state),
+        ("grad_c_n", grad_c_n, state),
+    ):
+        if grad is not None:
+            _check_shape(name, grad, shape, x)
+    nbytes = reserve_bytes(cell, x.dtype, seq_len * batch_size, hidden, num_directions)
+    torch._check(
+        reserve.dtype == torch.uint8 and reserve.dim() == 1,
+        lambda: "fastrnn::layer_backward: reserve must be bytes",
+    )
+    torch._check(
+        reserve.shape[0] == nbytes,
+        lambda: f"fastrnn::layer_backward: reserve must have {nbytes} bytes (save=True gives it)",
+    )
+    given = (x, h0, c0, *weights)
+    torch._check(
+        len(wanted) == len(given)
+        and not any(w and t is None for w, t in zip(wanted, given, strict=True)),
+        lambda: (
+            "fastrnn::layer_backward: wanted must have a value for x, h0, c0 and each weight, "
+            "False for what is None"
+        ),
+    )
+    return full, hidden
