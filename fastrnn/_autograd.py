@@ -67,7 +67,7 @@ def forward_engine(
     strides = x.stride()
     core.forward(
         plan.cell,
-        plan.itemsize,
+        plan.number,
         plan.isa,
         _num_threads(),
         plan.sizes,
@@ -126,7 +126,7 @@ def backward_engine(
     strides = x.stride()
     core.backward(
         plan.cell,
-        plan.itemsize,
+        plan.number,
         plan.isa,
         _num_threads(),
         plan.sizes,
@@ -238,7 +238,7 @@ def composed_gradients(
             plan.y_layout,
             x,
             inputs[1 : 1 + plan.num_states],
-            inputs[3:],
+            [None if w is None else w.to(x.dtype) for w in inputs[3:]],
             plan.params_per_direction,
         )
         if plan.x_layout == STEP:

@@ -50,7 +50,7 @@ def clear_scratch() -> None: ...
 def scratch_bytes() -> int:
     """Bytes the scratch cache holds idle at the moment."""
 
-def reserve_size(cell: int, itemsize: int, isa: int, sizes: tuple[int, ...]) -> int:
+def reserve_size(cell: int, number: int, isa: int, sizes: tuple[int, ...]) -> int:
     """Bytes of reserve for ``sizes = (seq_len, batch, input, hidden, directions)``."""
 
 def alloc_block(nbytes: int) -> Any:
@@ -65,7 +65,7 @@ def alloc_block(nbytes: int) -> Any:
 # x [T, B, I] and y [T, B, D*H] as (address, stride_t, stride_b).
 def forward(
     cell: int,
-    itemsize: int,  # 4: float32, 8: float64
+    number: int,  # 4: float32, 8: float64, 2: bfloat16, 1: float16; + 16: float32 parameters
     isa: int,
     threads: int,  # 0: num_threads()
     sizes: tuple[int, int, int, int, int],
@@ -85,7 +85,7 @@ def forward(
 # grad_weights like weights, 0 where not wanted; grad_initial an address or 0 a state, [D, B, H].
 def backward(
     cell: int,
-    itemsize: int,
+    number: int,
     isa: int,
     threads: int,
     sizes: tuple[int, int, int, int, int],

@@ -16,7 +16,6 @@ __all__ = ["engine_refuses", "run_stack", "run_step", "transforms_active"]
 
 _functorch_active = torch._C._are_functorch_transforms_active
 _dispatch_modes = torch._C._len_torch_dispatch_stack
-_autocast = torch._C._is_any_autocast_enabled
 _tracing_state = torch._C._get_tracing_state
 _is_grad_enabled = torch.is_grad_enabled
 _STRIDED = torch.strided
@@ -56,13 +55,11 @@ def engine_refuses(
         return "under a torch dispatch mode"
     if _tracing_state() is not None:
         return "under torch.jit.trace"
-    if _autocast():
-        return "under autocast"
     if not input.is_cpu or input.layout is not _STRIDED:
         return f"input is a {input.layout} tensor on {input.device}"
     if input.is_neg():  # memory holds the negative of the values
         return "input is a negative view"
-    dtype = input.dtype
+    dtype, weight_dtype = input.dtype, plan.weight_dtype
     for state in initial:
         if state is not None:
             kind = type(state)
@@ -81,7 +78,7 @@ def engine_refuses(
             kind = type(weight)
             if kind is not Parameter and kind is not Tensor:
                 return f"a weight is a {kind.__name__}"
-            if weight.dtype is not dtype:
+            if weight.dtype is not weight_dtype:
                 return f"a weight is {weight.dtype}, the input {dtype}"
             if not weight.is_cpu or weight.is_neg():
                 return f"a weight is on {weight.device} or a negative view"

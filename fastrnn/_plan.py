@@ -27,7 +27,10 @@ __all__ = [
 
 CELL_INFO = tuple(core.cells())
 CELL_NUMBERS = {info["name"]: number for number, info in enumerate(CELL_INFO)}
-_ITEM_SIZES = {torch.float32: 4, torch.float64: 8}
+# The engine's codes of number types (csrc/core/number.h), and bytes of a number.
+_NUMBERS = {torch.float32: 4, torch.float64: 8, torch.bfloat16: 2, torch.float16: 1}
+_ITEM_SIZES = {torch.float32: 4, torch.float64: 8, torch.bfloat16: 2, torch.float16: 2}
+_MIXED = 16  # a half's parameters are float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,9 @@ class LayerPlan:
     """One layer's call of the engine; weights are 4 tensors a direction (5 with unit params)."""
 
     cell: int
+    number: int  # code of the number type
     itemsize: int
+    weight_dtype: torch.dtype
     isa: int  # the reserve's layout depends on it, so backward must use the forward's
     sizes: tuple[int, int, int, int, int]  # seq_len, batch, input, hidden, directions
     num_states: int
@@ -65,6 +70,7 @@ class StackPlan:
     state_shape: tuple[int, ...]  # of h0, c0, h_n and c_n: all layers and directions
     state_strides: tuple[int, ...]
     state_bytes: int  # one layer's part of a state
+    weight_dtype: torch.dtype
     weight_shapes: tuple[tuple[int, ...], ...]
 
 
@@ -108,10 +114,15 @@ def layer_plan(
     y_layout: int,
     hidden_size: int,
     num_directions: int,
+    mixed: bool = False,
 ) -> LayerPlan:
-    """Plan of one layer (all its directions) for an input of shape ``x_shape``."""
+    """Plan of one layer (all its directions) for an input of shape ``x_shape``.
+
+    ``mixed``: ``dtype`` is a half, and the weights are float32.
+    """
     info = CELL_INFO[cell]
     itemsize = _ITEM_SIZES[dtype]
+    number = _NUMBERS[dtype] | (_MIXED if mixed else 0)
     rank = len(x_shape)
     time_dim, batch_dim = _DIMS[x_layout]
     y_time_dim, y_batch_dim = _DIMS[y_layout]
@@ -140,7 +151,9 @@ def layer_plan(
         direction += ((info["num_unit_params"], hidden_size),)
     return LayerPlan(
         cell=cell,
+        number=number,
         itemsize=itemsize,
+        weight_dtype=torch.float32 if mixed else dtype,
         isa=isa,
         sizes=sizes,
         num_states=info["num_states"],
@@ -157,7 +170,7 @@ def layer_plan(
         y_steps=(y_strides[y_time_dim], y_strides[y_batch_dim]),
         state_shape=state_shape,
         state_strides=_contiguous_strides(state_shape),
-        reserve_bytes=core.reserve_size(cell, itemsize, isa, sizes),
+        reserve_bytes=core.reserve_size(cell, number, isa, sizes),
         weight_shapes=direction * num_directions,
         params_per_direction=len(direction),
     )
@@ -174,6 +187,7 @@ def stack_plan(
     num_layers: int,
     num_directions: int,
     batch_first: bool,
+    mixed: bool = False,
 ) -> StackPlan | str:
     """Plan of a stack of layers, or the reason why there can be none."""
     if dtype not in _ITEM_SIZES:
@@ -200,6 +214,7 @@ def stack_plan(
                 y_layout,
                 hidden_size,
                 num_directions,
+                mixed,
             )
         )
     one = layers[0].state_shape
@@ -212,6 +227,7 @@ def stack_plan(
         state_shape=state_shape,
         state_strides=_contiguous_strides(state_shape),
         state_bytes=state_bytes,
+        weight_dtype=layers[0].weight_dtype,
         weight_shapes=tuple(shape for plan in layers for shape in plan.weight_shapes),
     )
 
@@ -224,6 +240,7 @@ def step_plan(
     x_shape: tuple[int, ...],
     input_size: int,
     hidden_size: int,
+    mixed: bool = False,
 ) -> LayerPlan | str:
     """Plan of one step of a cell on [B, I] or [I], or the reason why there can be none."""
     if dtype not in _ITEM_SIZES:
@@ -234,4 +251,4 @@ def step_plan(
         return f"input has {x_shape[-1]} features instead of {input_size}"
     if 0 in x_shape:
         return "input is empty"
-    return layer_plan(isa, cell, dtype, x_shape, STEP, STEP, hidden_size, 1)
+    return layer_plan(isa, cell, dtype, x_shape, STEP, STEP, hidden_size, 1, mixed)

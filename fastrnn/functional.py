@@ -16,8 +16,9 @@ in time.  Results are ``y`` [seq_len, batch_size, D*hidden_size], the hidden sta
 step, and the final states ``h_n`` (and ``c_n``), [batch_size, hidden_size], with a leading axis
 of 2 for two directions.
 
-The engine takes float32 and float64 on the CPU, forward and backward.  Other floating-point
-and complex dtypes, other devices, autocast, ``torch.compile``, ``torch.func`` transforms,
+The engine takes float32, float64, bfloat16 and float16 on the CPU, forward and backward; under
+``torch.autocast`` arguments are cast, and results are of the autocast dtype.  Other dtypes,
+complex ones among them, other devices, ``torch.compile``, ``torch.func`` transforms,
 forward-mode and double differentiation run as a loop of torch's operations.
 
 Every function raises TypeError for an argument that is not a tensor or of another dtype than
@@ -35,6 +36,7 @@ from torch.nn import Parameter
 
 from fastrnn import _composed
 from fastrnn._arguments import check_arguments
+from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all
 from fastrnn._dispatch import engine_refuses, run_stack
 from fastrnn._layouts import TIME_FIRST
 from fastrnn._native import core
@@ -56,6 +58,13 @@ def _layer(
 ) -> tuple[Tensor, ...]:
     number = CELL_NUMBERS[cell]
     info = CELL_INFO[number]
+    cast = autocast_dtype()
+    if cast is not None:
+        given = (input, weight_ih, weight_hh, bias_ih, bias_hh, peephole, *states.values())
+        if autocast_refuses(cast, given) is None:
+            given = cast_all(cast, given)
+            input, weight_ih, weight_hh, bias_ih, bias_hh, peephole, *cast_states = given  # noqa: A001
+            states = dict(zip(states, cast_states, strict=True))
     x, weights, initial, hidden_size, num_directions = check_arguments(
         info["num_gates"],
         info["num_unit_params"],

@@ -6,6 +6,7 @@
 #include "bindings/register.h"
 #include "cells/traits.h"
 #include "core/layer.h"
+#include "core/number.h"
 
 namespace fastrnn {
 
@@ -31,9 +32,9 @@ inline void need(bool condition, const char* what) {
 inline void need_size(const py::tuple& t, size_t size, const char* what) { need(t.size() == size, what); }
 
 /// Checks that cost nothing and keep a mistake in the Python layers from becoming a crash.
-inline LayerShape read_shape(int cell, int itemsize, const py::tuple& sizes) {
+inline LayerShape read_shape(int cell, int number, const py::tuple& sizes) {
   need(cell >= 0 && cell < num_cells(), "cell: no such number");
-  need(itemsize == 4 || itemsize == 8, "itemsize must be 4 or 8");
+  need(is_number(number), "number: no such code");
   need_size(sizes, 5, "sizes must hold seq_len, batch, input, hidden, directions");
   const LayerShape s{integer(sizes, 0), integer(sizes, 1), integer(sizes, 2), integer(sizes, 3),
                      int(integer(sizes, 4))};
@@ -63,11 +64,11 @@ void read_states(const py::tuple& t, int states, Pointer* pointers, const char* 
   for (int i = 0; i < states; ++i) pointers[i] = address(t, size_t(i));
 }
 
-inline ForwardArgs read_forward(int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
+inline ForwardArgs read_forward(int cell, int number, const py::tuple& sizes, const py::tuple& x,
                                 const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
                                 const py::tuple& final_states, uintptr_t reserve) {
   ForwardArgs args{};
-  args.shape = read_shape(cell, itemsize, sizes);
+  args.shape = read_shape(cell, number, sizes);
   const int states = cell_traits(cell).states;
   args.x = read_sequence(x, "x must hold an address and two strides");
   args.y = read_sequence(y, "y must hold an address and two strides");
@@ -78,13 +79,13 @@ inline ForwardArgs read_forward(int cell, int itemsize, const py::tuple& sizes, 
   return args;
 }
 
-inline BackwardArgs read_backward(int cell, int itemsize, const py::tuple& sizes, const py::tuple& x,
+inline BackwardArgs read_backward(int cell, int number, const py::tuple& sizes, const py::tuple& x,
                                   const py::tuple& weights, const py::tuple& initial, const py::tuple& y,
                                   uintptr_t reserve, const py::tuple& grad_y, const py::tuple& grad_final,
                                   const py::tuple& grad_x, const py::tuple& grad_weights,
                                   const py::tuple& grad_initial) {
   BackwardArgs args{};
-  args.shape = read_shape(cell, itemsize, sizes);
+  args.shape = read_shape(cell, number, sizes);
   const int states = cell_traits(cell).states;
   args.x = read_sequence(x, "x must hold an address and two strides");
   args.y = read_sequence(y, "y must hold an address and two strides");

@@ -9,24 +9,24 @@ void need_isa(int isa) {
   need(isa >= 0 && size_t(isa) < built_isas().size() && built_isas()[size_t(isa)].supported, "isa: no such number");
 }
 
-void forward(int cell, int itemsize, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
+void forward(int cell, int number, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
              const py::tuple& weights, const py::tuple& initial, const py::tuple& y, const py::tuple& final_states,
              uintptr_t reserve) {
   need_isa(isa);
-  const ForwardArgs args = read_forward(cell, itemsize, sizes, x, weights, initial, y, final_states, reserve);
+  const ForwardArgs args = read_forward(cell, number, sizes, x, weights, initial, y, final_states, reserve);
   const py::gil_scoped_release release;
-  run_forward(cell, itemsize, isa, threads, args);
+  run_forward(cell, number, isa, threads, args);
 }
 
-void backward(int cell, int itemsize, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
+void backward(int cell, int number, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
               const py::tuple& weights, const py::tuple& initial, const py::tuple& y, uintptr_t reserve,
               const py::tuple& grad_y, const py::tuple& grad_final, const py::tuple& grad_x,
               const py::tuple& grad_weights, const py::tuple& grad_initial) {
   need_isa(isa);
-  const BackwardArgs args = read_backward(cell, itemsize, sizes, x, weights, initial, y, reserve, grad_y, grad_final,
+  const BackwardArgs args = read_backward(cell, number, sizes, x, weights, initial, y, reserve, grad_y, grad_final,
                                           grad_x, grad_weights, grad_initial);
   const py::gil_scoped_release release;
-  run_backward(cell, itemsize, isa, threads, args);
+  run_backward(cell, number, isa, threads, args);
 }
 
 }  // namespace
@@ -46,9 +46,9 @@ void register_rnn(py::module_& m) {
     }
     return cells;
   });
-  m.def("reserve_size", [](int cell, int itemsize, int isa, const py::tuple& sizes) {
+  m.def("reserve_size", [](int cell, int number, int isa, const py::tuple& sizes) {
     need_isa(isa);
-    return reserve_bytes(cell, itemsize, isa, read_shape(cell, itemsize, sizes));
+    return reserve_bytes(cell, number, isa, read_shape(cell, number, sizes));
   });
   m.def("forward", &forward);
   m.def("backward", &backward);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cpu/half.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 
@@ -45,7 +46,8 @@ void run(Kernel kernel, const Args& args, int threads, const MakePlan& make_plan
 }
 
 /// With no rows there is nothing to run, but the gradients of the parameters are zeros all the same.
-void zero_gradients(const CellTraits& cell, int itemsize, const BackwardArgs& args) {
+void zero_gradients(const CellTraits& cell, int number, const BackwardArgs& args) {
+  const int itemsize = number & kMixed ? 4 : is_half(number) ? 2 : number;
   const LayerShape& s = args.shape;
   const size_t gates = size_t(cell.gates * s.hidden) * size_t(itemsize);
   const auto zero = [](void* data, size_t bytes) {
@@ -62,22 +64,25 @@ void zero_gradients(const CellTraits& cell, int itemsize, const BackwardArgs& ar
 
 }  // namespace
 
-void run_forward(int cell, int itemsize, int isa, int threads, const ForwardArgs& args) {
+void run_forward(int cell, int number, int isa, int threads, const ForwardArgs& args) {
   if (args.shape.batch == 0) return;
-  const Kernels& kernels = kernels_of(isa, itemsize);
+  if (is_half(number)) return run_forward_half(cell, number, isa, threads, args);
+  const Kernels& kernels = kernels_of(isa, number);
   run(kernels.forward[cell], args, threads,
-      [&](int count) { return plan_forward(cell_traits(cell), args, kernels.lanes, itemsize, count); });
+      [&](int count) { return plan_forward(cell_traits(cell), args, kernels.lanes, number, count); });
 }
 
-void run_backward(int cell, int itemsize, int isa, int threads, const BackwardArgs& args) {
-  if (args.shape.batch == 0) return zero_gradients(cell_traits(cell), itemsize, args);
-  const Kernels& kernels = kernels_of(isa, itemsize);
+void run_backward(int cell, int number, int isa, int threads, const BackwardArgs& args) {
+  if (args.shape.batch == 0) return zero_gradients(cell_traits(cell), number, args);
+  if (is_half(number)) return run_backward_half(cell, number, isa, threads, args);
+  const Kernels& kernels = kernels_of(isa, number);
   run(kernels.backward[cell], args, threads,
-      [&](int count) { return plan_backward(cell_traits(cell), args, kernels.lanes, itemsize, count); });
+      [&](int count) { return plan_backward(cell_traits(cell), args, kernels.lanes, number, count); });
 }
 
-int64_t reserve_bytes(int cell, int itemsize, int isa, const LayerShape& shape) {
-  return make_layout(cell_traits(cell), shape, kernels_of(isa, itemsize).lanes, itemsize).reserve_bytes;
+int64_t reserve_bytes(int cell, int number, int isa, const LayerShape& shape) {
+  if (is_half(number)) return reserve_bytes_half(cell, isa, shape);
+  return make_layout(cell_traits(cell), shape, kernels_of(isa, number).lanes, number).reserve_bytes;
 }
 
 }  // namespace fastrnn

@@ -5,6 +5,7 @@
 #include "cpu/kernels.h"
 
 #include "cpu/backward.h"
+#include "cpu/convert.h"
 #include "cpu/denormals.h"
 #include "cpu/forward.h"
 
@@ -116,6 +117,9 @@ double tile_burst(int64_t depth, int gates, int64_t rounds) {
   return work;
 }
 
+template <class Half>
+constexpr Conversions kConversions = {widen_numbers<Half>, narrow_numbers<Half>, round_numbers<Half>};
+
 #define FASTRNN_FORWARD(Cell) forward<Cell>,
 #define FASTRNN_BACKWARD(Cell) backward<Cell>,
 
@@ -125,6 +129,7 @@ extern const Kernels FASTRNN_TABLE;
 const Kernels FASTRNN_TABLE = {W,
                                {FASTRNN_FOR_EACH_CELL(FASTRNN_FORWARD)},
                                {FASTRNN_FOR_EACH_CELL(FASTRNN_BACKWARD)},
+                               {kConversions<Bfloat16>, kConversions<Float16>},
                                activation,
                                gemm,
                                fma_burst,

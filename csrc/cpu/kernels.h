@@ -10,6 +10,14 @@
 
 namespace fastrnn {
 
+/// Reads and writes `count` numbers that lie next to each other.
+using Convert = void (*)(const void* from, void* to, int64_t count);
+
+/// Between a 16-bit number type and float32.
+struct Conversions {
+  Convert widen, narrow, round;  // round: float32 to the values that the narrow type has
+};
+
 struct Kernels {
   int lanes;  // of a register
 
@@ -18,6 +26,8 @@ struct Kernels {
   using Backward = void (*)(const BackwardArgs&, const BackwardPlan&, void* scratch, Barrier* barriers, int thread);
   Forward forward[kNumCells];
   Backward backward[kNumCells];
+
+  Conversions halves[2];  // bfloat16, float16
 
   // For tests and the benchmark.
   bool (*activation)(const char* name, const void* in, void* out, int64_t count);        // false: no such function

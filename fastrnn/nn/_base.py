@@ -11,6 +11,7 @@ from torch.nn.modules.rnn import RNNBase
 from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn import _composed
+from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
 from fastrnn._dispatch import engine_refuses, run_stack, transforms_active
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, run_operators
@@ -80,6 +81,15 @@ class RecurrentLayer(RNNBase):
         weights = self._engine_weights()
         if weights is None:
             return "a weight is missing"
+        mixed = False
+        cast = autocast_dtype()
+        if cast is not None:
+            reason = autocast_refuses(cast, (input, *initial, *weights))
+            if reason is not None:
+                return reason
+            input = input.to(cast)  # noqa: A001
+            initial = cast_all(cast, initial)
+            weights, mixed = cast_weights(cast, weights)
         plan = stack_plan(
             core.isa_id(),
             self._cell(),
@@ -90,6 +100,7 @@ class RecurrentLayer(RNNBase):
             self.num_layers,
             2 if self.bidirectional else 1,
             self.batch_first,
+            mixed,
         )
         reason = engine_refuses(input, initial, weights, plan, self.proj_size)
         if reason is not None:
@@ -101,6 +112,11 @@ class RecurrentLayer(RNNBase):
         if isinstance(call, str):
             return None
         outputs = run_stack(*call)
+        cast = autocast_dtype()
+        if cast is not None:
+            state = hx[0] if isinstance(hx, (tuple, list)) else hx
+            dtype = output_dtype(self.mode, cast, input, state)
+            outputs = tuple([output.to(dtype) for output in outputs])
         return outputs if self._num_states == 1 else (outputs[0], outputs[1:])
 
     def _engine_weights(self) -> list[Tensor | None] | None:

@@ -10,6 +10,7 @@ from torch.nn import Module, Parameter
 from torch.nn.modules.rnn import RNNCellBase
 
 from fastrnn import _composed
+from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
 from fastrnn._dispatch import engine_refuses, run_step, transforms_active
 from fastrnn._layouts import STEP
 from fastrnn._native import core
@@ -72,8 +73,17 @@ class _Cell(RNNCellBase):
         weights = self._engine_weights()
         if (weights[2] is None) != (weights[3] is None):
             return "one bias is missing"
+        mixed = False
+        cast = autocast_dtype()
+        if cast is not None:
+            reason = autocast_refuses(cast, (input, *initial, *weights))
+            if reason is not None:
+                return reason
+            input = input.to(cast)  # noqa: A001
+            initial = cast_all(cast, initial)
+            weights, mixed = cast_weights(cast, weights)
         plan = step_plan(
-            core.isa_id(), cell, input.dtype, input.shape, self.input_size, self.hidden_size
+            core.isa_id(), cell, input.dtype, input.shape, self.input_size, self.hidden_size, mixed
         )
         reason = engine_refuses(input, initial, weights, plan)
         return (plan, input, initial, weights) if reason is None else reason
@@ -83,6 +93,11 @@ class _Cell(RNNCellBase):
         if isinstance(call, str):
             return None
         states = run_step(*call)
+        cast = autocast_dtype()
+        if cast is not None:
+            state = hx[0] if isinstance(hx, (tuple, list)) else hx
+            dtype = output_dtype(self.torch_twin.__name__, cast, input, state)
+            states = tuple([state.to(dtype) for state in states])
         return states[0] if self._num_states == 1 else states
 
     def _engine_weights(self) -> list[Tensor | None]:

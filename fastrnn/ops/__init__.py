@@ -5,7 +5,8 @@ For each cell there are three functions: ``lstm`` runs a layer for its outputs a
 gradients of the outputs to the gradients of everything that went in.  The cells are
 ``rnn_tanh``, ``rnn_relu``, ``lstm``, ``gru``, ``gru_reset_before`` and ``peephole_lstm``.
 
-One call is one layer in one direction or two.  Arrays are float32 or float64, of any strides.
+One call is one layer in one direction or two.  Arrays are float16, float32 or
+float64, or bfloat16 as the package ml_dtypes adds it to NumPy, of any strides.
 Calls release the GIL and may run in several Python threads at once.
 
 >>> import numpy as np

@@ -1,7 +1,7 @@
 """What an array argument must be, checked before any memory is touched.
 
 The engine takes raw addresses, so everything here errs on the side of an error message or a
-copy: what leaves `checked` is float32 or float64, native byte order and aligned.
+copy: what leaves `checked` is of a type that the engine knows, native byte order and aligned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = npt.NDArray[np.floating[Any]]
 
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# The engine's codes of number types (csrc/core/number.h).
+_NUMBERS = {np.dtype(np.float16): 1, np.dtype(np.float32): 4, np.dtype(np.float64): 8}
+_BFLOAT16 = 2
+_EXPECTED = "float16, bfloat16, float32 or float64"
+
+
+def number_code(dtype: np.dtype[Any]) -> int | None:
+    """The engine's code of a type; None where it knows none.  bfloat16 is that of ml_dtypes."""
+    code = _NUMBERS.get(dtype)
+    if code is None and dtype.name == "bfloat16" and dtype.type.__module__ == "ml_dtypes":
+        return _BFLOAT16
+    return code
 
 
 def checked(name: str, value: object, like: np.dtype[Any] | None = None) -> Array:
@@ -27,12 +38,11 @@ def checked(name: str, value: object, like: np.dtype[Any] | None = None) -> Arra
         if type(value).__module__.partition(".")[0] == "torch":
             hint = "; fastrnn.functional takes torch tensors"
         raise TypeError(
-            f"{name}: expected a NumPy array of float32 or float64, "
-            f"got {type(value).__name__}{hint}"
+            f"{name}: expected a NumPy array of {_EXPECTED}, got {type(value).__name__}{hint}"
         )
     native = value.dtype.newbyteorder("=")
-    if native not in _FLOATS:
-        raise TypeError(f"{name}: expected dtype float32 or float64, got {value.dtype}")
+    if number_code(native) is None:
+        raise TypeError(f"{name}: expected dtype {_EXPECTED}, got {value.dtype}")
     if like is not None and native != like:
         raise TypeError(f"{name}: expected dtype {like}, as x has, got {value.dtype}")
     array: Array = np.asarray(value, native)  # a copy only if the bytes were swapped

@@ -60,8 +60,9 @@ s the logistic sigmoid, * elementwise.
 
 {signature}
 
-Raises TypeError for anything but a NumPy array of float32 or float64 and for mixed dtypes,
-ValueError for a wrong shape; the message names the argument, what was expected and what came.
+Raises TypeError for anything but a NumPy array of float16, float32, float64 or ml_dtypes'
+bfloat16 and for mixed dtypes, ValueError for a wrong shape; the message names the argument,
+what was expected and what came.
 
 >>> import numpy as np
 >>> rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastrnn._native import core
-from fastrnn.ops._arrays import address, check_shape, checked, dense, placed, rows
+from fastrnn.ops._arrays import address, check_shape, checked, dense, number_code, placed, rows
 from fastrnn.ops._problem import Problem, Weights, cell_spec, make_problem
 
 if TYPE_CHECKING:
@@ -56,6 +56,12 @@ class Reserve:
         raise TypeError("a Reserve can be neither copied nor pickled; run forward again")
 
 
+def _number(array: Array) -> int:
+    code = number_code(array.dtype)
+    assert code is not None  # checked() has let it pass
+    return code
+
+
 class Run(NamedTuple):
     y: Array
     final: tuple[Array, ...]
@@ -81,15 +87,16 @@ def forward(
     y: Array = np.empty(problem.y_shape, dtype)
     final = tuple(np.empty(problem.state_shape, dtype) for _ in problem.initial)
     isa = core.isa_id()
+    number = _number(y)
     empty = sizes[1] == 0
     block = None
     if save and not empty:
         # At least one byte: the address 0 would mean "save nothing" to the engine.
-        block = core.alloc_block(max(1, core.reserve_size(cell.number, y.itemsize, isa, sizes)))
+        block = core.alloc_block(max(1, core.reserve_size(cell.number, number, isa, sizes)))
     if not empty:
         core.forward(
             cell.number,
-            y.itemsize,
+            number,
             isa,
             0,
             sizes,
@@ -157,7 +164,7 @@ def backward(
     if sizes[1] > 0:
         core.backward(
             problem.cell.number,
-            y.itemsize,
+            _number(y),
             reserve._isa,
             0,
             sizes,

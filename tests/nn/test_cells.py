@@ -132,18 +132,6 @@ def test_transforms(kind: str, batched: bool) -> None:
     torch.testing.assert_close(slope, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_other_dtypes_and_autocast(kind: str) -> None:
-    theirs, ours = twins(kind, 3, 4, cell=True, dtype=torch.bfloat16)
-    x = torch.randn(2, 3, dtype=torch.bfloat16)
-    for mine, torchs in zip(flat(ours(x)), flat(theirs(x)), strict=True):
-        assert torch.equal(mine, torchs)
-    theirs, ours = theirs.float(), ours.float()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        for mine, torchs in zip(flat(ours(x.float())), flat(theirs(x.float())), strict=True):
-            assert torch.equal(mine, torchs)
-
-
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_compile_and_script(kind: str) -> None:

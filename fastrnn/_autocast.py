@@ -1,0 +1,72 @@
+"""Calls under ``torch.autocast("cpu")``: what they compute in, and what they return.
+
+Inputs and states are cast here, by operations that autograd knows; float32 weights stay what they
+are and are rounded inside the engine on each call, so their gradients are float32 and no rounded
+copy can outlive an edit of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["autocast_dtype", "autocast_refuses", "cast_all", "cast_weights", "output_dtype"]
+
+_CAST = (torch.float32, torch.bfloat16, torch.float16)
+_any_enabled = torch._C._is_any_autocast_enabled
+
+
+def autocast_dtype() -> torch.dtype | None:
+    """What autocast computes in on the CPU; None where it is off."""
+    if not _any_enabled() or not torch.is_autocast_enabled("cpu"):
+        return None
+    return torch.get_autocast_dtype("cpu")
+
+
+def autocast_refuses(dtype: torch.dtype, tensors: Sequence[Any]) -> str | None:
+    """Why the engine leaves a call under autocast to torch; autocast itself casts no float64."""
+    for tensor in tensors:
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            return f"initial state is a {type(tensor).__name__}"
+        if tensor.dtype not in _CAST:
+            return f"under autocast to {dtype} with a {tensor.dtype} tensor"
+    return None
+
+
+def cast_all(dtype: torch.dtype, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The tensors in ``dtype``; gradients go back in the dtype that each had."""
+    return tuple([None if tensor is None else tensor.to(dtype) for tensor in tensors])
+
+
+def cast_weights(
+    dtype: torch.dtype, weights: list[Tensor | None]
+) -> tuple[list[Tensor | None], bool]:
+    """Weights that the engine takes beside an input of ``dtype``; whether they are float32."""
+    first = weights[0]
+    if first is None or first.dtype is dtype:
+        return weights, False
+    if first.dtype is torch.float32:
+        return weights, True
+    return list(cast_all(dtype, weights)), False
+
+
+def output_dtype(
+    kind: str,
+    dtype: torch.dtype,
+    input: Tensor,  # noqa: A002 - torch's name
+    state: Tensor | None,
+) -> torch.dtype:
+    """The dtype of torch's results under autocast, which depends on the class.
+
+    ``RNN``, ``RNNCell`` and ``LSTM`` give the autocast dtype.  ``GRU``, ``GRUCell`` and
+    ``LSTMCell`` mix the state in without a cast, so theirs is promoted with the state's dtype, or
+    with the input's where no state is given.
+    """
+    if kind.startswith("RNN") or (kind == "LSTM" and input.dtype is not torch.float16):
+        return dtype
+    return torch.promote_types(dtype, input.dtype if state is None else state.dtype)
