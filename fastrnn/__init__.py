@@ -6,6 +6,8 @@
     The same as typed functions of torch tensors (needs torch).
 ``fastrnn.convert``, ``fastrnn.restore``
     Replace every recurrent layer of a torch model by its fastrnn twin, and back (needs torch).
+``fastrnn.patch_torch``
+    Let code that builds torch's recurrent layers build fastrnn's (needs torch).
 ``fastrnn.ops``
     Forward and backward of each cell, NumPy in and NumPy out.
 ``fastrnn.reference``
@@ -35,6 +37,7 @@ from fastrnn.backends import (
 if TYPE_CHECKING:
     from fastrnn import functional, nn, ops, reference, word2vec
     from fastrnn._convert import convert, restore
+    from fastrnn._patch import patch_torch
     from fastrnn.word2vec import KeyedVectors, Word2Vec
 
 __version__ = "0.1.0"
@@ -52,6 +55,7 @@ __all__ = [
     "nn",
     "num_threads",
     "ops",
+    "patch_torch",
     "reference",
     "restore",
     "use_isa",
@@ -66,6 +70,7 @@ _LAZY: dict[str, tuple[str, str, bool]] = {
     "functional": ("fastrnn.functional", "", True),
     "nn": ("fastrnn.nn", "", True),
     "ops": ("fastrnn.ops", "", False),
+    "patch_torch": ("fastrnn._patch", "patch_torch", True),
     "reference": ("fastrnn.reference", "", False),
     "restore": ("fastrnn._convert", "restore", True),
     "word2vec": ("fastrnn.word2vec", "", False),

@@ -21,6 +21,7 @@ from torch.nn import Module
 from torch.nn.utils import parametrize
 
 from fastrnn import nn
+from fastrnn._patch import BUILT
 
 __all__ = ["ConversionReport", "convert", "restore"]
 
@@ -28,6 +29,9 @@ _TWINS: dict[type[Module], type[Module]] = {
     cls.torch_twin: cls for cls in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell)
 }
 _ORIGINALS = {ours: theirs for theirs, ours in _TWINS.items()}
+# What `fastrnn.patch_torch` had built is of both kinds.
+_TWINS |= {built: _TWINS[theirs] for theirs, built in BUILT.items()}
+_ORIGINALS |= {built: theirs for theirs, built in BUILT.items()}
 _NAMES = frozenset(cls.__name__ for cls in _TWINS)
 
 

@@ -241,7 +241,7 @@ class RecurrentLayer(RNNBase):
 
     def __prepare_scriptable__(self) -> RNNBase:
         """What ``torch.jit.script`` compiles in our place: torch's layer, with our parameters."""
-        twin = self.torch_twin.__new__(self.torch_twin)
+        twin = object.__new__(self.torch_twin)  # torch's also under fastrnn.patch_torch
         twin.__dict__ = self.__dict__.copy()
         return twin
 

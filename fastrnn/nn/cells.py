@@ -182,7 +182,7 @@ class _Cell(RNNCellBase):
 
     def __prepare_scriptable__(self) -> Module:
         """What ``torch.jit.script`` compiles in our place: torch's cell, with our parameters."""
-        twin = self.torch_twin.__new__(self.torch_twin)
+        twin = object.__new__(self.torch_twin)  # torch's also under fastrnn.patch_torch
         twin.__dict__ = self.__dict__.copy()
         return twin
 
