@@ -12,6 +12,11 @@ import threading
 from typing import Any, final
 
 import torch
+from torch._C._dynamo.eval_frame import (
+    _FrameAction,
+    _FrameExecStrategy,
+    set_code_exec_strategy,
+)
 from torch.nn import Module
 
 from fastrnn import nn
@@ -53,6 +58,12 @@ BUILT: dict[type[Module], type[Module]] = {
     torch.nn.LSTMCell: LSTMCell,
     torch.nn.GRUCell: GRUCell,
 }
+
+# torch.compile does not look into instances of torch's layers, so the classes above run outside
+# its graphs, as torch's do; nor shall it then look at the frames of the engine's calls one by one.
+_SKIP = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
+for _layer in (nn.LSTM, nn.LSTMCell):
+    set_code_exec_strategy(_layer._forward_engine.__code__, _SKIP)
 
 _lock = threading.Lock()
 _patches = 0  # that are in force
@@ -112,12 +123,15 @@ def patch_torch() -> TorchPatch:
     and copying one build its layers anew, and so make them ours, too.
 
     Not reached: layers that exist, and subclasses of torch's layers, which have computations of
-    their own.  `fastrnn.restore` turns what was built into torch's own layers; do so before a
-    quantization, which looks for exactly those, and before pickling for a place without fastrnn.
+    their own.  ``torch.compile`` refuses to look into instances of ``torch.nn.LSTM`` and runs
+    them outside its graphs; `fastrnn.convert` makes of what was built the plain classes of
+    `fastrnn.nn`, which it does take in.  `fastrnn.restore` makes of it torch's own layers; do so
+    before a quantization, which looks for exactly those, and before pickling for a place without
+    fastrnn.
 
     In force for all threads, from the call until `undo` or the end of the ``with`` block; patches
-    may overlap, in any order and from any thread: with the last
-    that ends, torch's classes build themselves again.
+    may overlap, in any order and from any thread, and with the last that ends torch's classes
+    build themselves again.
 
     Returns:
         A `TorchPatch`, with ``undo()``; also a context manager.

@@ -267,12 +267,18 @@ def test_restore_and_convert() -> None:
     assert not fastrnn.convert(model)
 
 
-def test_compile_as_with_torchs() -> None:
-    torch.compiler.reset()
+def test_compile() -> None:
+    """Not taken into graphs, as torch's are not; after conversion they are."""
     with fastrnn.patch_torch():
-        layer = nn.GRU(3, 5)
+        model = nn.Sequential(nn.GRU(3, 5))
     x = torch.randn(7, 2, 3)
-    torch.testing.assert_close(torch.compile(layer, backend="eager")(x)[0], layer(x)[0])
+    expected = model(x)[0]
+    torch.compiler.reset()
+    torch.testing.assert_close(torch.compile(model, backend="eager")(x)[0], expected)
+    fastrnn.convert(model)
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x)[0], expected)
 
 
 def test_in_a_fresh_process() -> None:
