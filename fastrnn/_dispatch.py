@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,8 +13,10 @@ from torch.nn import Parameter
 from fastrnn._autograd import apply_layer, forward_engine
 from fastrnn._plan import LayerPlan, StackPlan
 
-__all__ = ["engine_refuses", "run_stack", "run_step", "transforms_active"]
+__all__ = ["engine_refuses", "never_compiled", "run_stack", "run_step", "transforms_active"]
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_eval_frame = torch._C._dynamo.eval_frame
 _functorch_active = torch._C._are_functorch_transforms_active
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _tracing_state = torch._C._get_tracing_state
@@ -28,6 +31,20 @@ def transforms_active() -> bool:
 
 # torch.compile calls it while tracing, and guards what it depends on in every graph anyway.
 transforms_active._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def never_compiled(function: _Function) -> _Function:
+    """Mark the way to the engine: a call that torch.compile gave up on gets there uncompiled.
+
+    What ``torch.compiler.disable`` does, without its wrapper, which costs as much as a small layer.
+    """
+    _eval_frame.set_code_exec_strategy(
+        function.__code__,
+        _eval_frame._FrameExecStrategy(
+            _eval_frame._FrameAction.SKIP, _eval_frame._FrameAction.SKIP
+        ),
+    )
+    return function
 
 
 def engine_refuses(

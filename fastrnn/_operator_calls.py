@@ -12,16 +12,16 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn import Parameter
 
 from fastrnn import _operators
+from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights
 from fastrnn._dispatch import transforms_active
 from fastrnn._layouts import BATCH_FIRST, STEP, UNBATCHED
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS
 
 __all__ = ["operators_refuse", "planned_layer", "run_operators"]
 
-_autocast = torch._C._is_any_autocast_enabled
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _KINDS = (Tensor, Parameter, FakeTensor, FunctionalTensor)
-_DTYPES = (torch.float32, torch.float64)
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _DEVICES = ("cpu", "meta")
 
 
@@ -40,15 +40,16 @@ def operators_refuse(
         return "under torch.jit.trace"
     if transforms_active():
         return "under a torch.func transform or forward-mode differentiation"
-    if _autocast():
-        return "under autocast"
+    cast = autocast_dtype()
+    if cast is not None and (reason := autocast_refuses(cast, (x, *initial, *weights))):
+        return reason
     for tensor in (x, *initial, *weights):
         if tensor is not None:
             if type(tensor) not in _KINDS:
                 return f"there is a {type(tensor).__name__}"
             if tensor.layout is not torch.strided or tensor.device.type not in _DEVICES:
                 return f"there is a {tensor.layout} tensor on {tensor.device}"
-            if tensor.dtype not in _DTYPES or tensor.dtype != x.dtype:
+            if tensor.dtype not in _DTYPES or (cast is None and tensor.dtype != x.dtype):
                 return f"there is a {tensor.dtype} tensor"
             if tensor.device != x.device:
                 return f"tensors are on {tensor.device} and {x.device}"
@@ -68,13 +69,18 @@ def run_operators(
     ``x`` is [T, B, I]; ``weights`` has one entry a layer; the states hold all of them.
     """
     num_states = CELL_INFO[CELL_NUMBERS[cell]]["num_states"]
+    cast = autocast_dtype()
+    if cast is not None:
+        first, *initial = cast_all(cast, (x, *initial))
+        assert first is not None
+        x, weights = first, [cast_weights(cast, list(one))[0] for one in weights]
     states: list[tuple[Tensor, ...]] = []
     for index, one in enumerate(weights):
         if index and dropout:
             x = torch.dropout(x, dropout, True)
-        first = index * num_directions
+        here = slice(index * num_directions, (index + 1) * num_directions)
         h0, c0 = (
-            None if state is None else state[first : first + num_directions]
+            None if state is None else state[here]
             for state in (initial[0], initial[1] if num_states == 2 else None)
         )
         given = [weight for weight in one if weight is not None]

@@ -32,7 +32,7 @@ def _layer_cpu(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions)
     isa = core.isa_id()
-    plan = _plan(isa, x, cell, hidden, num_directions)
+    plan = _plan(isa, x, weights, cell, hidden, num_directions)
     y = x.new_empty_strided(plan.y_shape, plan.y_strides)
     finals = [x.new_empty(plan.state_shape) for _ in range(plan.num_states)]
     c_n = finals[1] if plan.num_states == 2 else x.new_empty(0)
@@ -79,7 +79,7 @@ def _backward_cpu(
     given = [tensor for tensor, want in pairs if tensor is not None and want]
     if not x.shape[1] or (grad_y is None and grad_h_n is None and grad_c_n is None):
         return [torch.zeros_like(tensor, memory_format=torch.contiguous_format) for tensor in given]
-    plan = _plan(int(reserve[-1]), x, cell, hidden, num_directions)
+    plan = _plan(int(reserve[-1]), x, weights, cell, hidden, num_directions)
     states = (h0, c0)[: plan.num_states]
     x, initial, full = _in_memory(x, states, full)
     found = backward_engine(
@@ -96,9 +96,20 @@ def _backward_cpu(
     return [grad for grad in found if grad is not None]
 
 
-def _plan(isa: int, x: Tensor, cell: str, hidden: int, num_directions: int) -> LayerPlan:
-    number = CELL_NUMBERS[cell]
-    return layer_plan(isa, number, x.dtype, x.shape, TIME_FIRST, TIME_FIRST, hidden, num_directions)
+def _plan(
+    isa: int, x: Tensor, weights: Sequence[Tensor], cell: str, hidden: int, num_directions: int
+) -> LayerPlan:
+    return layer_plan(
+        isa,
+        CELL_NUMBERS[cell],
+        x.dtype,
+        x.shape,
+        TIME_FIRST,
+        TIME_FIRST,
+        hidden,
+        num_directions,
+        weights[0].dtype is not x.dtype,
+    )
 
 
 def _in_memory(

@@ -36,6 +36,9 @@ LIBRARY.define(
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
+_HALVES = (torch.bfloat16, torch.float16)  # with these, weights may be float32
+_DTYPES = (torch.float32, torch.float64, *_HALVES)
+
 # Hidden sizes are rounded up to this many numbers in an operator's reserve: whole registers of
 # any instruction set.  So its size, which compilers write down, holds on every processor.
 _UNIT_STEP = 16
@@ -84,17 +87,19 @@ def full_wanted(full: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[b
     return [*wanted[:3], *(weight is not None and next(places) for weight in full)]
 
 
-def _check_shape(name: str, tensor: Tensor, expected: tuple[Any, ...], x: Tensor) -> None:
+def _check_shape(
+    name: str, tensor: Tensor, expected: tuple[Any, ...], x: Tensor, dtype: torch.dtype
+) -> None:
     """Raise RuntimeError; sizes are compared one by one, for they may be symbols."""
 
     def message() -> str:
         return (
-            f"fastrnn::layer: {name} must be {x.dtype} of shape {tuple(expected)} on {x.device}, "
+            f"fastrnn::layer: {name} must be {dtype} of shape {tuple(expected)} on {x.device}, "
             f"got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"
         )
 
     torch._check(
-        tensor.dtype == x.dtype and tensor.device == x.device and tensor.dim() == len(expected),
+        tensor.dtype == dtype and tensor.device == x.device and tensor.dim() == len(expected),
         message,
     )
     for size, wanted in zip(tensor.shape, expected, strict=True):
@@ -114,8 +119,8 @@ def check_arguments(
     torch._check(num_directions in (1, 2), lambda: "fastrnn::layer: num_directions must be 1 or 2")
     torch._check(x.dim() == 3, lambda: f"fastrnn::layer: x must be [T, B, I], got {x.dim()}D")
     torch._check(
-        x.dtype in (torch.float32, torch.float64),
-        lambda: f"fastrnn::layer: x must be float32 or float64, got {x.dtype}",
+        x.dtype in _DTYPES,
+        lambda: f"fastrnn::layer: x must be of a floating-point dtype, got {x.dtype}",
     )
     info = CELL_INFO[CELL_NUMBERS[cell]]
     full = full_weights(cell, weights, num_directions)
@@ -128,18 +133,20 @@ def check_arguments(
     torch._check(seq_len > 0, lambda: "Expected sequence length to be larger than 0 in RNN")
     hidden = weights[1].shape[1]
     rows = info["num_gates"] * hidden
+    mixed = x.dtype in _HALVES and weights[0].dtype == torch.float32
+    weight_dtype = torch.float32 if mixed else x.dtype
     shapes = [(rows, input_size), (rows, hidden), (rows,), (rows,)]
     shapes += [(info["num_unit_params"], hidden)]
     for index, weight in enumerate(full):
         if weight is not None:
             shape = shapes[index % (len(full) // num_directions)]
-            _check_shape(f"weight {index}", weight, shape, x)
+            _check_shape(f"weight {index}", weight, shape, x, weight_dtype)
     torch._check(
         c0 is None or info["num_states"] == 2, lambda: f"fastrnn::layer: {cell} has no cell state"
     )
     for name, state in (("h0", h0), ("c0", c0)):
         if state is not None:
-            _check_shape(name, state, (num_directions, batch_size, hidden), x)
+            _check_shape(name, state, (num_directions, batch_size, hidden), x, x.dtype)
     return full, hidden
 
 
@@ -161,14 +168,14 @@ def check_backward(
     seq_len, batch_size, _ = x.shape
     sequence = (seq_len, batch_size, num_directions * hidden)
     state = (num_directions, batch_size, hidden)
-    _check_shape("y", y, sequence, x)
+    _check_shape("y", y, sequence, x, x.dtype)
     for name, grad, shape in (
         ("grad_y", grad_y, sequence),
         ("grad_h_n", grad_h_n, state),
         ("grad_c_n", grad_c_n, state),
     ):
         if grad is not None:
-            _check_shape(name, grad, shape, x)
+            _check_shape(name, grad, shape, x, x.dtype)
     nbytes = reserve_bytes(cell, x.dtype, seq_len * batch_size, hidden, num_directions)
     torch._check(
         reserve.dtype == torch.uint8 and reserve.dim() == 1,

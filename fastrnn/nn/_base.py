@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
-from fastrnn._dispatch import engine_refuses, run_stack, transforms_active
+from fastrnn._dispatch import engine_refuses, never_compiled, run_stack, transforms_active
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, run_operators
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, stack_plan
@@ -107,17 +107,23 @@ class RecurrentLayer(RNNBase):
             return reason
         return plan, input, initial, weights, self.dropout if self.training else 0.0
 
+    @never_compiled
     def _forward_engine(self, input: Any, hx: Any) -> Any:  # noqa: A002
         call = self._engine_call(input, hx)
         if isinstance(call, str):
             return None
         outputs = run_stack(*call)
-        cast = autocast_dtype()
-        if cast is not None:
-            state = hx[0] if isinstance(hx, (tuple, list)) else hx
-            dtype = output_dtype(self.mode, cast, input, state)
-            outputs = tuple([output.to(dtype) for output in outputs])
+        outputs = self._uncast(outputs, input, hx)
         return outputs if self._num_states == 1 else (outputs[0], outputs[1:])
+
+    def _uncast(self, outputs: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002
+        """Outputs in the dtype that torch's layer gives under autocast."""
+        cast = autocast_dtype()
+        if cast is None:
+            return outputs
+        state = hx[0] if isinstance(hx, (tuple, list)) else hx
+        dtype = output_dtype(self.mode, cast, input, state)
+        return tuple([output.to(dtype) for output in outputs])
 
     def _engine_weights(self) -> list[Tensor | None] | None:
         """Weights as they are now, never remembered: 4 a direction, missing biases as None."""
@@ -165,6 +171,7 @@ class RecurrentLayer(RNNBase):
         if input.dim() == 2:
             y = y.squeeze(0 if self.batch_first else 1)
             states = [state.squeeze(1) for state in states]
+        y, *states = self._uncast((y, *states), input, hx)
         return y, states[0] if self._num_states == 1 else tuple(states)
 
     # -- torch.func and forward-mode differentiation ----------------------------------------------

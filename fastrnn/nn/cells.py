@@ -11,7 +11,7 @@ from torch.nn.modules.rnn import RNNCellBase
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
-from fastrnn._dispatch import engine_refuses, run_step, transforms_active
+from fastrnn._dispatch import engine_refuses, never_compiled, run_step, transforms_active
 from fastrnn._layouts import STEP
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, planned_layer
@@ -88,17 +88,23 @@ class _Cell(RNNCellBase):
         reason = engine_refuses(input, initial, weights, plan)
         return (plan, input, initial, weights) if reason is None else reason
 
+    @never_compiled
     def _forward_engine(self, input: Any, hx: Any) -> Any:  # noqa: A002
         call = self._engine_call(input, hx)
         if isinstance(call, str):
             return None
         states = run_step(*call)
-        cast = autocast_dtype()
-        if cast is not None:
-            state = hx[0] if isinstance(hx, (tuple, list)) else hx
-            dtype = output_dtype(self.torch_twin.__name__, cast, input, state)
-            states = tuple([state.to(dtype) for state in states])
+        states = self._uncast(states, input, hx)
         return states[0] if self._num_states == 1 else states
+
+    def _uncast(self, states: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002
+        """States in the dtype that torch's cell gives under autocast."""
+        cast = autocast_dtype()
+        if cast is None:
+            return states
+        state = hx[0] if isinstance(hx, (tuple, list)) else hx
+        dtype = output_dtype(self.torch_twin.__name__, cast, input, state)
+        return tuple([state.to(dtype) for state in states])
 
     def _engine_weights(self) -> list[Tensor | None]:
         """Weights as they are now, never remembered; a missing one as None."""
@@ -131,6 +137,7 @@ class _Cell(RNNCellBase):
             [getattr(self, name) for name in _NAMES],
             1,
         )
+        outputs = self._uncast(outputs, input, hx)
         return outputs[0] if self._num_states == 1 else (outputs[0], outputs[2])
 
     def _forward_composed(self, input: Tensor, hx: Any) -> Any:  # noqa: A002

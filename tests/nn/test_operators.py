@@ -198,7 +198,7 @@ def test_saves_only_for_backward() -> None:
 
 BAD: dict[str, tuple[int, Any, str]] = {
     "rank": (0, torch.zeros(4, 3, dtype=torch.float64), r"x must be \[T, B, I\], got 2D"),
-    "dtype": (0, torch.zeros(4, 2, 3, dtype=torch.int64), "x must be float32 or float64"),
+    "dtype": (0, torch.zeros(4, 2, 3, dtype=torch.int64), "x must be of a floating-point dtype"),
     "no steps": (0, torch.zeros(0, 2, 3, dtype=torch.float64), "sequence length to be larger"),
     "features": (0, torch.zeros(4, 2, 4, dtype=torch.float64), "weight 0 must be"),
     "other dtype": (0, torch.zeros(4, 2, 3), "weight 0 must be torch.float32"),
