@@ -232,6 +232,30 @@ def test_packed_sequences(kind: str) -> None:
     torch.testing.assert_close(flat(final), flat(expected_final))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_halves_and_autocast(kind: str, dtype: torch.dtype) -> None:
+    _, ours = twins(kind, 3, 5, num_layers=2, bidirectional=True)
+    _, cell = twins(kind, 3, 5, cell=True)
+    _, half = twins(kind, 3, 5, dtype=dtype)
+    x = torch.randn(4, 2, 3)
+
+    def automatic(x: Tensor) -> Any:
+        with torch.autocast("cpu", dtype):
+            return flat(ours(x)) + flat(cell(x[0]))
+
+    for call, given, layer in ((automatic, x, ours), (half, x.to(dtype), half)):
+        compiled = Compiled(call)
+        got, expected = flat(compiled(given)), flat(call(given))
+        weights = list(layer.parameters())
+        got += torch.autograd.grad(got[0].float().sum(), weights)
+        expected += torch.autograd.grad(expected[0].float().sum(), weights)
+        for mine, value in zip(got, expected, strict=True):
+            assert mine.dtype == value.dtype
+            assert torch.equal(mine, value)
+        assert "fastrnn.layer.default" in compiled.nodes()
+
+
 def test_parametrized_weights() -> None:
     layer = parametrizations.weight_norm(fastrnn.nn.GRU(3, 5), "weight_hh_l0")
     compiled = Compiled(layer)

@@ -16,9 +16,10 @@ from fastrnn._native import core
 from fastrnn._operators import layer as LAYER
 from fastrnn._operators import layer_backward as BACKWARD
 from fastrnn._operators_schema import reserve_bytes
-from fastrnn._plan import CELL_INFO
+from fastrnn._plan import CELL_INFO, layer_plan
 
 NAMES = [info["name"] for info in CELL_INFO]
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 INFO = {info["name"]: info for info in CELL_INFO}
 
 
@@ -75,6 +76,21 @@ def test_torch_s_checks_of_operators(cell: str, directions: int) -> None:
     wanted = [False, True, False] + [index == 1 for index in range(len(given[3]))]
     given = arguments(cell, directions=directions, bias=bias, requires_grad=False)
     torch.library.opcheck(BACKWARD, (None, *backward_arguments(given, wanted)[1:]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_torch_s_checks_with_halves(dtype: torch.dtype, mixed: bool) -> None:
+    x, h0, c0, weights, cell, directions = arguments("lstm", dtype=dtype, requires_grad=False)
+    if mixed:
+        weights = [weight.float() for weight in weights]
+    given = (x, h0, c0, weights, cell, directions)
+    torch.library.opcheck(LAYER, (*given, True))
+    torch.library.opcheck(BACKWARD, backward_arguments(given))
+    for weight in weights:
+        weight.requires_grad_()
+    LAYER(*given)[0].float().sum().backward()
+    assert all(weight.grad.dtype is weight.dtype for weight in weights)
 
 
 @pytest.mark.parametrize("cell", NAMES)
@@ -147,15 +163,14 @@ def test_reserve_is_large_enough_for_every_instruction_set(cell: str) -> None:
     sizes = itertools.product((1, 3), (1, 5), (1, 7, 16, 33, 129), (1, 2))
     try:
         for (seq_len, batch_size, hidden, directions), isa, dtype in itertools.product(
-            sizes, fastrnn.available_isas(), (torch.float32, torch.float64)
+            sizes, fastrnn.available_isas(), DTYPES
         ):
             fastrnn.use_isa(isa)
-            needed = core.reserve_size(
-                number, dtype.itemsize, core.isa_id(), (seq_len, batch_size, 2, hidden, directions)
-            )
+            shape = (seq_len, batch_size, 2)
+            plan = layer_plan(core.isa_id(), number, dtype, shape, 0, 0, hidden, directions)
             given = reserve_bytes(cell, dtype, seq_len * batch_size, hidden, directions)
-            assert needed + 8 <= given
-            assert hidden % 16 or needed + 8 == given
+            assert plan.reserve_bytes + 8 <= given
+            assert hidden % 16 or plan.reserve_bytes + 8 == given
     finally:
         fastrnn.use_isa(before)
 
