@@ -8,6 +8,8 @@
     Replace every recurrent layer of a torch model by its fastrnn twin, and back (needs torch).
 ``fastrnn.patch_torch``
     Let code that builds torch's recurrent layers build fastrnn's (needs torch).
+``fastrnn.convert_weights``
+    Weights of Keras, ONNX, TensorFlow, oneDNN and others, read and written (NumPy only).
 ``fastrnn.ops``
     Forward and backward of each cell, NumPy in and NumPy out.
 ``fastrnn.reference``
@@ -35,7 +37,7 @@ from fastrnn.backends import (
 )
 
 if TYPE_CHECKING:
-    from fastrnn import functional, nn, ops, reference, word2vec
+    from fastrnn import convert_weights, functional, nn, ops, reference, word2vec
     from fastrnn._convert import convert, restore
     from fastrnn._patch import patch_torch
     from fastrnn.word2vec import KeyedVectors, Word2Vec
@@ -50,6 +52,7 @@ __all__ = [
     "build_info",
     "clear_scratch",
     "convert",
+    "convert_weights",
     "current_isa",
     "functional",
     "nn",
@@ -67,6 +70,7 @@ _LAZY: dict[str, tuple[str, str, bool]] = {
     "KeyedVectors": ("fastrnn.word2vec", "KeyedVectors", False),
     "Word2Vec": ("fastrnn.word2vec", "Word2Vec", False),
     "convert": ("fastrnn._convert", "convert", True),
+    "convert_weights": ("fastrnn.convert_weights", "", False),
     "functional": ("fastrnn.functional", "", True),
     "nn": ("fastrnn.nn", "", True),
     "ops": ("fastrnn.ops", "", False),

@@ -1,0 +1,214 @@
+"""The layout that all others are converted from and to: torch's names, shapes, gate orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from fastrnn.convert_weights._arrays import Array, add_biases, float_array
+
+__all__ = ["GATES", "Direction", "Layer"]
+
+# The cells of `fastrnn.ops` and their gates in the order of the rows of the weights.
+GATES: dict[str, str] = {
+    "rnn_tanh": "h",
+    "rnn_relu": "h",
+    "lstm": "ifgo",
+    "gru": "rzn",
+    "gru_reset_before": "rzn",
+    "peephole_lstm": "ifgo",
+}
+PEEPHOLES = "ifo"
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """Weights of one layer in one direction, as ``torch.nn`` lays them out.
+
+    Attributes:
+        weight_ih: [G*H, I], G gates in the order of the cell (LSTM i, f, g, o; GRU r, z, n).
+        weight_hh: [G*H, H].
+        bias_ih: [G*H], or None for zeros.
+        bias_hh: [G*H], or None for zeros: a merged bias is all in ``bias_ih``.
+        peephole: [3, H], rows p_i, p_f, p_o, of ``peephole_lstm`` alone.
+    """
+
+    weight_ih: Array
+    weight_hh: Array
+    bias_ih: Array | None = None
+    bias_hh: Array | None = None
+    peephole: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A recurrent layer of one direction or two: what ``from_...`` returns and ``to_...`` takes.
+
+    Attributes:
+        cell: a cell of `fastrnn.ops`: "rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before"
+            or "peephole_lstm".
+        directions: a `Direction` each; the second walks backward in time.
+        reverse: whether a single direction walks backward, as ONNX and Keras (``go_backwards``)
+            can have it; no layer of torch does.
+
+    Raises:
+        ValueError: an unknown cell, or arrays that are not floating-point, not of one dtype, or
+            not of the shapes that `Direction` lists.
+
+    >>> import numpy as np
+    >>> from fastrnn import ops
+    >>> layer = Layer("gru", (Direction(np.ones((15, 3)), np.zeros((15, 5))),))
+    >>> layer.input_size, layer.hidden_size, layer.num_directions
+    (3, 5, 1)
+    >>> y, h_n = ops.gru(np.ones((7, 2, 3)), **layer.arguments())
+    >>> y.shape
+    (7, 2, 5)
+    """
+
+    cell: str
+    directions: tuple[Direction, ...]
+    reverse: bool = False
+
+    def __post_init__(self) -> None:
+        if self.cell not in GATES:
+            raise ValueError(f"cell: expected one of {', '.join(GATES)}, got {self.cell!r}")
+        directions = tuple(self.directions)
+        if len(directions) not in (1, 2):
+            raise ValueError(f"directions: expected 1 or 2, got {len(directions)}")
+        if self.reverse and len(directions) != 1:
+            raise ValueError("reverse: only a layer of one direction walks backward as a whole")
+        for index, direction in enumerate(directions):
+            _check(self.cell, direction, "" if index == 0 else " of the second direction")
+        first, last = directions[0], directions[-1]
+        for field in fields(Direction):
+            one, other = getattr(first, field.name), getattr(last, field.name)
+            if (one is None) != (other is None):
+                raise ValueError(f"{field.name}: expected for both directions or none")
+            if one is not None and (one.shape != other.shape or one.dtype != other.dtype):
+                raise ValueError(
+                    f"{field.name} of the second direction: expected {one.dtype} {one.shape} as "
+                    f"of the first, got {other.dtype} {other.shape}"
+                )
+        object.__setattr__(self, "directions", directions)
+
+    @classmethod
+    def bidirectional(cls, forward: Layer, backward: Layer) -> Layer:
+        """One layer of two directions from two layers of one.
+
+        Raises:
+            ValueError: they are not of one cell, or their weights not of the same shapes.
+        """
+        if forward.cell != backward.cell:
+            raise ValueError(f"backward: expected a layer of {forward.cell}, got {backward.cell}")
+        if forward.num_directions != 1 or backward.num_directions != 1:
+            raise ValueError("forward and backward: expected layers of one direction")
+        return cls(forward.cell, forward.directions + backward.directions)
+
+    @property
+    def num_gates(self) -> int:
+        return len(GATES[self.cell])
+
+    @property
+    def num_directions(self) -> int:
+        return len(self.directions)
+
+    @property
+    def input_size(self) -> int:
+        return int(self.directions[0].weight_ih.shape[1])
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.directions[0].weight_hh.shape[1])
+
+    @property
+    def bias(self) -> bool:
+        first = self.directions[0]
+        return first.bias_ih is not None or first.bias_hh is not None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.directions[0].weight_ih.dtype
+
+    def arguments(self) -> dict[str, Array]:
+        """Weights as keyword arguments of the cell's function in `fastrnn.ops`.
+
+        For two directions each has a leading axis of 2, as those functions want it.  Those of a
+        ``reverse`` layer are for an input that has been flipped in time.
+        """
+        result = {}
+        for field in fields(Direction):
+            parts = [getattr(direction, field.name) for direction in self.directions]
+            if parts[0] is not None:
+                result[field.name] = np.stack(parts) if len(parts) == 2 else parts[0].copy()
+        return result
+
+    def merge_biases(self) -> Layer:
+        """The same function with one bias, ``bias_ih``, as far as the cell allows.
+
+        In ``gru`` the candidate's recurrent bias is multiplied by the reset gate, so that one
+        stays in ``bias_hh``, beside zeros for the other gates.  Rounds once, in the layer's dtype.
+        """
+        merged = []
+        for direction in self.directions:
+            bias_ih, bias_hh = direction.bias_ih, direction.bias_hh
+            if bias_hh is not None:
+                kept = 2 * self.hidden_size if self.cell == "gru" else len(bias_hh)
+                bias_ih = np.zeros_like(bias_hh) if bias_ih is None else bias_ih.copy()
+                bias_ih[:kept] = add_biases(bias_ih[:kept], bias_hh[:kept])
+                rest = np.zeros_like(bias_hh)
+                rest[kept:] = bias_hh[kept:]
+                bias_hh = rest if self.cell == "gru" else None
+            weights = direction.weight_ih, direction.weight_hh, bias_ih, bias_hh
+            merged.append(Direction(*weights, direction.peephole))
+        return Layer(self.cell, tuple(merged), self.reverse)
+
+    def split_biases(self) -> Layer:
+        """The same function with both biases present, zeros where there was none."""
+        split = []
+        for direction in self.directions:
+            zeros = np.zeros(direction.weight_ih.shape[0], direction.weight_ih.dtype)
+            biases = [
+                zeros.copy() if bias is None else bias
+                for bias in (direction.bias_ih, direction.bias_hh)
+            ]
+            weights = direction.weight_ih, direction.weight_hh, biases[0], biases[1]
+            split.append(Direction(*weights, direction.peephole))
+        return Layer(self.cell, tuple(split), self.reverse)
+
+
+def _check(cell: str, direction: Direction, where: str) -> None:
+    gates = len(GATES[cell])
+    hidden = _two_axes("weight_hh" + where, direction.weight_hh)[1]
+    _two_axes("weight_ih" + where, direction.weight_ih)
+    expected: dict[str, tuple[int, ...]] = {
+        "weight_hh": (gates * hidden, hidden),
+        "weight_ih": (gates * hidden, direction.weight_ih.shape[1]),
+        "bias_ih": (gates * hidden,),
+        "bias_hh": (gates * hidden,),
+    }
+    if cell == "peephole_lstm":
+        expected["peephole"] = (len(PEEPHOLES), hidden)
+        if direction.peephole is None:
+            raise ValueError(f"peephole{where}: expected an array {expected['peephole']}, got None")
+    elif direction.peephole is not None:
+        raise ValueError(f"peephole{where}: expected None for {cell}")
+    for name, shape in expected.items():
+        array = getattr(direction, name)
+        if array is None:
+            continue
+        float_array(name + where, array, direction.weight_ih.dtype)
+        if array.shape != shape:
+            raise ValueError(
+                f"{name}{where}: expected shape {shape} for {cell} ({gates} gates) with "
+                f"hidden_size {hidden}, got {array.shape}"
+            )
+
+
+def _two_axes(name: str, value: object) -> tuple[int, int]:
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f"{name}: expected a NumPy array, got {type(value).__name__}")
+    if value.ndim != 2 or 0 in value.shape:
+        raise ValueError(f"{name}: expected 2 axes, none of them empty, got shape {value.shape}")
+    return value.shape[0], value.shape[1]

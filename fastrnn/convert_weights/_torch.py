@@ -1,0 +1,248 @@
+"""Stacks of layers from and to torch: state dicts of arrays, and modules (these need torch)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastrnn.convert_weights._arrays import Array, float_array
+from fastrnn.convert_weights._layer import GATES, Direction, Layer
+from fastrnn.convert_weights._stack import check_stack
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+__all__ = ["from_module", "from_state_dict", "load_module", "to_module", "to_state_dict"]
+
+_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
+_TORCH_CELLS = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
+_MODES = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
+
+
+def from_state_dict(cell: str, state: Mapping[str, object], prefix: str = "") -> list[Layer]:
+    """Read a stack of layers from names such as ``weight_ih_l0`` and ``bias_hh_l1_reverse``.
+
+    Args:
+        cell: "rnn_tanh", "rnn_relu", "lstm" or "gru", which a state dict does not tell; or
+            "gru_reset_before", for weights under the same names.
+        state: arrays, or tensors of the CPU, by name; names without ``prefix`` are passed over.
+        prefix: what stands before the names, such as "encoder.".
+
+    Raises:
+        ValueError: no such names, missing ones, a projection (``weight_hr``), or arrays of other
+            shapes or dtypes.
+
+    >>> import numpy as np
+    >>> state = {"rnn.weight_ih_l0": np.ones((5, 3)), "rnn.weight_hh_l0": np.zeros((5, 5))}
+    >>> (layer,) = from_state_dict("rnn_tanh", state, "rnn.")
+    >>> layer.input_size, layer.hidden_size
+    (3, 5)
+    """
+    if cell not in GATES or cell == "peephole_lstm":
+        expected = ", ".join(name for name in GATES if name != "peephole_lstm")
+        raise ValueError(f"cell: expected one of {expected}, got {cell!r}")
+    found: dict[tuple[int, int], dict[str, Array]] = {}
+    for name, value in state.items():
+        match = _NAME.fullmatch(name[len(prefix) :]) if name.startswith(prefix) else None
+        if match:
+            if match[1] == "weight_hr":
+                raise ValueError(f"{name}: no layer here has a projection (proj_size)")
+            place = int(match[2]), int(match[3] is not None)
+            found.setdefault(place, {})[match[1]] = float_array(name, _cpu(value))
+    if not found:
+        raise ValueError(f"state: expected names like {prefix}weight_ih_l0, found none")
+    directions = 1 + max(d for _, d in found)
+    layers = []
+    for k in range(1 + max(k for k, _ in found)):
+        parts = []
+        for d in range(directions):
+            arrays = found.get((k, d), {})
+            for kind in _KINDS[:2]:
+                if kind not in arrays:
+                    name = f"{prefix}{kind}_l{k}{'_reverse' if d else ''}"
+                    raise ValueError(f"state: expected {name}, which is missing")
+            parts.append(Direction(**{kind: array.copy() for kind, array in arrays.items()}))
+        layers.append(Layer(cell, tuple(parts)))
+    return check_stack(layers)
+
+
+def to_state_dict(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
+    """Arrays under torch's names, in the order of torch's parameters; see `from_state_dict`.
+
+    Torch has both biases or none: one that is missing beside the other becomes zeros.
+
+    Raises:
+        ValueError: layers that do not stack, or of a cell with peepholes, for which torch has
+            no names.
+
+    >>> import numpy as np
+    >>> layer = Layer("gru", (Direction(np.ones((15, 3)), np.zeros((15, 5)), np.ones(15)),))
+    >>> list(to_state_dict([layer]))
+    ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0']
+    """
+    state = {}
+    for k, layer in enumerate(check_stack(layers)):
+        if layer.cell == "peephole_lstm":
+            raise ValueError(
+                "layers: expected a cell without peepholes, which torch has no names for"
+            )
+        source = layer.split_biases() if layer.bias else layer
+        for direction, suffix in zip(source.directions, ("", "_reverse")):
+            for kind in _KINDS:
+                array = getattr(direction, kind)
+                if array is not None:
+                    state[f"{prefix}{kind}_l{k}{suffix}"] = np.array(array, order="C")
+    return state
+
+
+def from_module(module: Module) -> list[Layer]:
+    """Read the weights of a ``torch.nn`` or `fastrnn.nn` RNN, LSTM, GRU, or of one of their cells.
+
+    Parametrized and pruned weights are read as the layer would use them.
+
+    Raises:
+        ValueError: another module, a projection, or a dtype that NumPy does not have (bfloat16).
+
+    >>> import torch
+    >>> [layer.cell for layer in from_module(torch.nn.LSTM(3, 5, num_layers=2))]
+    ['lstm', 'lstm']
+    """
+    from torch.nn import GRUCell, LSTMCell, RNNCell
+    from torch.nn.modules.rnn import RNNBase, RNNCellBase
+
+    if isinstance(module, RNNBase) and module.mode in _MODES:
+        names = [name for names in module._all_weights for name in names]
+        state = {name: getattr(module, name) for name in names}
+        return from_state_dict(_MODES[module.mode], state)
+    if isinstance(module, RNNCellBase):
+        state = {f"{kind}_l0": getattr(module, kind) for kind in _KINDS}
+        given = {name: value for name, value in state.items() if value is not None}
+        kinds: tuple[tuple[type[Any], str], ...] = (
+            (RNNCell, f"rnn_{getattr(module, 'nonlinearity', '')}"),
+            (LSTMCell, "lstm"),
+            (GRUCell, "gru"),
+        )
+        for cls, cell in kinds:
+            if isinstance(module, cls) or type(module).__name__ == cls.__name__:
+                return from_state_dict(cell, given)
+    raise ValueError(
+        f"module: expected an RNN, LSTM, GRU or their cell, got {type(module).__name__}"
+    )
+
+
+def load_module(module: Module, layers: Sequence[Layer]) -> None:
+    """Copy a stack of layers into a module that exists, RNN, LSTM or GRU, in its own dtype.
+
+    Raises:
+        ValueError: the module is of another kind, or its number of layers, sizes, directions or
+            biases differ; a module without biases takes no layer with them.  A layer with
+            ``reverse`` does not load: flip its input in time instead.
+
+    >>> import torch, fastrnn
+    >>> ours = fastrnn.nn.GRU(3, 5, bidirectional=True)
+    >>> load_module(ours, from_module(torch.nn.GRU(3, 5, bidirectional=True)))
+    """
+    import torch
+    from torch.nn.modules.rnn import RNNBase
+
+    stack = check_stack(layers)
+    kind = _torch_name(stack)
+    if not isinstance(module, RNNBase) or module.mode not in _MODES:
+        raise ValueError(f"module: expected an RNN, LSTM or GRU, got {type(module).__name__}")
+    first = stack[0]
+    asked = {
+        "cell": (_MODES[module.mode], first.cell),
+        "input_size": (module.input_size, first.input_size),
+        "hidden_size": (module.hidden_size, first.hidden_size),
+        "num_layers": (module.num_layers, len(stack)),
+        "bidirectional": (module.bidirectional, first.num_directions == 2),
+        "proj_size": (module.proj_size, 0),
+    }
+    for name, (have, given) in asked.items():
+        if have != given:
+            raise ValueError(f"module: expected {name} {given} of the weights, got {have}")
+    if first.bias and not module.bias:
+        raise ValueError(f"module: expected a {kind} with bias, as the weights have one")
+    state = to_state_dict([layer.split_biases() for layer in stack] if module.bias else stack)
+    with torch.no_grad():
+        for name, array in state.items():
+            getattr(module, name).copy_(torch.from_numpy(array))
+
+
+def to_module(
+    layers: Sequence[Layer],
+    *,
+    batch_first: bool = False,
+    dropout: float = 0.0,
+    library: str = "fastrnn",
+) -> Any:
+    """A new `fastrnn.nn` (or ``torch.nn``) RNN, LSTM or GRU with these weights, in their dtype.
+
+    Args:
+        layers: a stack of layers; one is a list of one.
+        batch_first: as in the module's constructor.
+        dropout: as there.
+        library: "fastrnn" or "torch".
+
+    Raises:
+        ValueError: layers that do not stack, or of a cell that is a function only
+            (``fastrnn.functional.gru_reset_before`` and ``peephole_lstm``); a ``reverse`` layer.
+
+    >>> import numpy as np
+    >>> kernel, recurrent, bias = np.ones((3, 15)), np.zeros((5, 15)), np.zeros((2, 15))
+    >>> from fastrnn.convert_weights import from_keras
+    >>> to_module([from_keras("gru", [kernel, recurrent, bias])], batch_first=True)
+    GRU(3, 5, batch_first=True)
+    """
+    import torch
+
+    import fastrnn.nn
+
+    if library not in ("fastrnn", "torch"):
+        raise ValueError(f"library: expected fastrnn or torch, got {library!r}")
+    stack = check_stack(layers)
+    name, first = _torch_name(stack), stack[0]
+    options: dict[str, Any] = {"nonlinearity": first.cell[4:]} if name == "RNN" else {}
+    module = getattr(fastrnn.nn if library == "fastrnn" else torch.nn, name)(
+        first.input_size,
+        first.hidden_size,
+        len(stack),
+        bias=first.bias,
+        batch_first=batch_first,
+        dropout=dropout,
+        bidirectional=first.num_directions == 2,
+        dtype=torch.from_numpy(np.empty(0, first.dtype)).dtype,
+        **options,
+    )
+    load_module(module, stack)
+    return module
+
+
+def _torch_name(stack: Sequence[Layer]) -> str:
+    first = stack[0]
+    if first.cell not in _TORCH_CELLS:
+        raise ValueError(
+            f"layers: there is no layer of {first.cell}; call fastrnn.functional.{first.cell} "
+            "or fastrnn.ops with layer.arguments()"
+        )
+    if first.reverse:
+        raise ValueError(
+            "layers: no module walks backward alone; flip the input in time and use "
+            "Layer(layer.cell, layer.directions)"
+        )
+    return _TORCH_CELLS[first.cell]
+
+
+def _cpu(value: object) -> object:
+    """A tensor as an array; anything else as it is."""
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        tensor: Any = value
+        try:
+            return tensor.detach().cpu().numpy()
+        except TypeError as error:  # bfloat16
+            raise ValueError(f"state: {error}") from error
+    return value
