@@ -1,0 +1,182 @@
+"""State dicts and modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from foreign_layers import assert_same_arrays, assert_same_layer, draw, random_layer, run_ops
+from oracles import assert_exact, assert_same_bits
+from torch import nn
+from torch.nn.utils import prune
+
+import fastrnn
+from fastrnn.convert_weights import (
+    Layer,
+    from_keras,
+    from_module,
+    from_state_dict,
+    load_module,
+    to_keras,
+    to_module,
+    to_state_dict,
+)
+
+MODULES: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn_tanh": ("RNN", {}),
+    "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}),
+}
+
+
+def module(kind: str, *sizes: int, library: Any = nn, **options: Any) -> Any:
+    name, extra = MODULES[kind]
+    return getattr(library, name)(*sizes, **extra, **options)
+
+
+@pytest.mark.parametrize("kind", list(MODULES))
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_round_trip(
+    kind: str, layers: int, bidirectional: bool, bias: bool, dtype: torch.dtype
+) -> None:
+    options: dict[str, Any] = {"num_layers": layers, "bidirectional": bidirectional}
+    theirs = module(kind, 3, 5, bias=bias, dtype=dtype, **options)
+    stack = from_module(theirs)
+    assert [layer.cell for layer in stack] == [kind] * layers
+    state = {name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
+    assert_same_arrays(to_state_dict(stack), state)
+    for library in ("fastrnn", "torch"):
+        made = to_module(stack, library=library)
+        assert type(made).__module__.startswith(library)
+        assert repr(made) == repr(theirs)
+        assert {n: t.dtype for n, t in made.state_dict().items()} == dict.fromkeys(state, dtype)
+        assert_same_arrays(to_state_dict(from_module(made)), state)
+    for prefix in ("", "encoder.rnn."):
+        named = {prefix + name: tensor for name, tensor in theirs.state_dict().items()}
+        named["other.weight_ih_l0"] = torch.ones(2, 2)
+        for one, other in zip(from_state_dict(kind, named, prefix), stack, strict=True):
+            assert_same_layer(one, other)
+        assert list(to_state_dict(stack, prefix)) == [prefix + name for name in state]
+
+
+@pytest.mark.parametrize("kind", list(MODULES))
+def test_what_is_loaded_is_what_runs(kind: str) -> None:
+    layers = [random_layer(kind, 3, 5, 2), random_layer(kind, 10, 5, 2, seed=1)]
+    x = draw(7, 2, 3, seed=8)
+    made = to_module(layers, batch_first=True, dropout=0.25)
+    assert made.batch_first
+    assert made.dropout == 0.25
+    y = made.eval()(torch.from_numpy(x).transpose(0, 1))[0]
+    expected = run_ops(layers[1], run_ops(layers[0], x)[0])[0]
+    assert_exact(y.transpose(0, 1), expected)
+
+
+@pytest.mark.parametrize("kind", list(MODULES))
+@pytest.mark.parametrize("library", [nn, fastrnn.nn])
+def test_cells(kind: str, library: Any) -> None:
+    name, extra = MODULES[kind]
+    for bias in (True, False):
+        cell = getattr(library, name + "Cell")(3, 5, bias=bias, **extra)
+        (layer,) = from_module(cell)
+        assert layer.cell == kind
+        assert layer.bias == bias
+        assert_same_bits(layer.directions[0].weight_hh, cell.weight_hh)
+
+
+def test_one_bias_is_loaded_as_two() -> None:
+    kernel, recurrent, bias = draw(3, 20, seed=1), draw(5, 20, seed=2), draw(20, seed=3)
+    bias[0] = -0.0
+    made = to_module([from_keras("lstm", [kernel, recurrent, bias])])
+    assert not made.bias_hh_l0.any()
+    assert_same_arrays(to_keras(from_module(made)[0]), [kernel, recurrent, bias])
+
+
+def test_loading_keeps_the_modules_own_dtype_and_parameters() -> None:
+    ours = fastrnn.nn.GRU(3, 5)
+    before = list(ours.parameters())
+    layer = random_layer("gru")
+    load_module(ours, [layer])
+    assert [id(p) for p in ours.parameters()] == [id(p) for p in before]
+    assert ours.weight_ih_l0.dtype == torch.float32
+    assert_same_bits(ours.weight_ih_l0, layer.directions[0].weight_ih.astype("f4"))
+    bare = Layer("gru", tuple(type(d)(d.weight_ih, d.weight_hh) for d in layer.directions))
+    load_module(ours, [bare])
+    assert not ours.bias_ih_l0.any()
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_weights_are_read_as_the_module_uses_them() -> None:
+    lstm = nn.LSTM(3, 5)
+    nn.utils.parametrizations.weight_norm(lstm, "weight_hh_l0")
+    prune.l1_unstructured(lstm, "weight_ih_l0", amount=0.5)
+    (layer,) = from_module(lstm)
+    assert_same_bits(layer.directions[0].weight_hh, lstm.weight_hh_l0)
+    assert (layer.directions[0].weight_ih == 0).sum() >= 30
+    assert_same_bits(layer.directions[0].weight_ih, lstm.weight_ih_l0)
+
+
+def test_what_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match="module: expected an RNN, LSTM, GRU .* got Linear"):
+        from_module(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"weight_hr_l0: no layer here has a projection"):
+        from_module(nn.LSTM(3, 5, proj_size=2))
+    with pytest.raises(ValueError, match="BFloat16"):
+        from_module(nn.GRU(3, 5, dtype=torch.bfloat16))
+    state = nn.LSTM(3, 5, 2, bidirectional=True).state_dict()
+    with pytest.raises(ValueError, match="cell: expected one of .* got 'peephole_lstm'"):
+        from_state_dict("peephole_lstm", state)
+    with pytest.raises(ValueError, match=r"names like rnn\.weight_ih_l0, found none"):
+        from_state_dict("lstm", state, "rnn.")
+    with pytest.raises(ValueError, match=r"weight_hh: expected shape \(15, 5\) for gru"):
+        from_state_dict("gru", state)
+    del state["weight_hh_l1_reverse"]
+    with pytest.raises(ValueError, match="expected weight_hh_l1_reverse, which is missing"):
+        from_state_dict("lstm", state)
+
+
+def test_what_cannot_be_loaded() -> None:
+    layer = random_layer("gru")
+    mismatches: list[tuple[nn.Module, str]] = [
+        (nn.Linear(3, 5), "expected an RNN, LSTM or GRU, got Linear"),
+        (nn.LSTM(3, 5), "expected cell gru of the weights, got lstm"),
+        (nn.GRU(4, 5), "expected input_size 3 of the weights, got 4"),
+        (nn.GRU(3, 6), "expected hidden_size 5 of the weights, got 6"),
+        (nn.GRU(3, 5, 2), "expected num_layers 1 of the weights, got 2"),
+        (nn.GRU(3, 5, bidirectional=True), "expected bidirectional False of the weights, got Tr"),
+        (nn.GRU(3, 5, bias=False), "expected a GRU with bias"),
+    ]
+    for target, message in mismatches:
+        before = [p.detach().clone() for p in target.parameters()]
+        with pytest.raises(ValueError, match=f"module: {message}"):
+            load_module(target, [layer])
+        for now, then in zip(target.parameters(), before, strict=True):
+            assert torch.equal(now, then)
+    with pytest.raises(ValueError, match=r"expected proj_size 0 of the weights, got 2"):
+        load_module(nn.LSTM(3, 5, proj_size=2), [random_layer("lstm")])
+    with pytest.raises(ValueError, match=r"no layer of gru_reset_before; call fastrnn\.func"):
+        to_module([random_layer("gru_reset_before")])
+    with pytest.raises(ValueError, match="no module walks backward alone"):
+        to_module([Layer("gru", layer.directions, reverse=True)])
+    with pytest.raises(ValueError, match="library: expected fastrnn or torch, got 'keras'"):
+        to_module([layer], library="keras")
+    with pytest.raises(ValueError, match="expected a cell without peepholes"):
+        to_state_dict([random_layer("peephole_lstm")])
+
+
+def test_functions_take_what_no_module_does() -> None:
+    for cell in ("gru_reset_before", "peephole_lstm"):
+        layer, x = random_layer(cell, num_directions=2), draw(7, 2, 3, seed=8)
+        tensors = {name: torch.from_numpy(a) for name, a in layer.arguments().items()}
+        y = getattr(fastrnn.functional, cell)(torch.from_numpy(x), **tensors)[0]
+        assert_exact(y, run_ops(layer, x)[0])
+    state = to_state_dict([random_layer("gru_reset_before")])
+    assert_same_layer(
+        from_state_dict("gru_reset_before", state)[0], random_layer("gru_reset_before")
+    )
+    assert np.shape(state["bias_hh_l0"]) == (15,)
