@@ -9,11 +9,19 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from fastrnn._autograd import apply_layer, forward_engine
 from fastrnn._plan import LayerPlan, StackPlan
 
-__all__ = ["engine_refuses", "never_compiled", "run_stack", "run_step", "transforms_active"]
+__all__ = [
+    "composed_needed",
+    "engine_refuses",
+    "never_compiled",
+    "run_stack",
+    "run_step",
+    "transforms_active",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _eval_frame = torch._C._dynamo.eval_frame
@@ -45,6 +53,15 @@ def never_compiled(function: _Function) -> _Function:
         ),
     )
     return function
+
+
+def composed_needed(*tensors: Any) -> bool:
+    """Whether an eager call needs `fastrnn._composed`: where torch's own layers fail or err.
+
+    Under transforms, and with tensors that wrap others (``DTensor``, for one): those follow
+    operations one by one, but not the writes in place that torch's layers make.
+    """
+    return transforms_active() or any(map(is_traceable_wrapper_subclass, tensors))
 
 
 def engine_refuses(

@@ -12,11 +12,6 @@ import threading
 from typing import Any, final
 
 import torch
-from torch._C._dynamo.eval_frame import (
-    _FrameAction,
-    _FrameExecStrategy,
-    set_code_exec_strategy,
-)
 from torch.nn import Module
 
 from fastrnn import nn
@@ -58,12 +53,6 @@ BUILT: dict[type[Module], type[Module]] = {
     torch.nn.LSTMCell: LSTMCell,
     torch.nn.GRUCell: GRUCell,
 }
-
-# torch.compile does not look into instances of torch's layers, so the classes above run outside
-# its graphs, as torch's do; nor shall it then look at the frames of the engine's calls one by one.
-_SKIP = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
-for _layer in (nn.LSTM, nn.LSTMCell):
-    set_code_exec_strategy(_layer._forward_engine.__code__, _SKIP)
 
 _lock = threading.Lock()
 _patches = 0  # that are in force

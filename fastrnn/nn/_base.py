@@ -12,7 +12,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
-from fastrnn._dispatch import engine_refuses, never_compiled, run_stack, transforms_active
+from fastrnn._dispatch import (
+    composed_needed,
+    engine_refuses,
+    never_compiled,
+    run_stack,
+    transforms_active,
+)
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, run_operators
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, stack_plan
@@ -41,7 +47,12 @@ class RecurrentLayer(RNNBase):
         """What the engine does not take: by the operators, torch's operations or torch's layer."""
         if self._operators_take(input, hx, compiling):
             return self._forward_operators(input, hx)
-        if transforms_active() or (compiling and self._compile_composed(input)):
+        if compiling:
+            composed = transforms_active() or self._compile_composed(input)
+        else:
+            given = hx if isinstance(hx, tuple) else (hx,)
+            composed = composed_needed(input, *given, *self.parameters(recurse=False))
+        if composed:
             return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
 

@@ -11,7 +11,13 @@ from torch.nn.modules.rnn import RNNCellBase
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
-from fastrnn._dispatch import engine_refuses, never_compiled, run_step, transforms_active
+from fastrnn._dispatch import (
+    composed_needed,
+    engine_refuses,
+    never_compiled,
+    run_step,
+    transforms_active,
+)
 from fastrnn._layouts import STEP
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, planned_layer
@@ -45,7 +51,12 @@ class _Cell(RNNCellBase):
         """What the engine does not take: by the operators, torch's operations or torch's cell."""
         if self._operators_take(input, hx, compiling):
             return self._forward_operators(input, hx)
-        if transforms_active():
+        given = hx if isinstance(hx, tuple) else (hx,)
+        if (
+            transforms_active()
+            if compiling
+            else composed_needed(input, *given, *self.parameters(recurse=False))
+        ):
             return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
 
