@@ -2,6 +2,7 @@
 // Calls as Python passes them, read into the engine's own structures.
 
 #include <stdexcept>
+#include <vector>
 
 #include "bindings/register.h"
 #include "cells/traits.h"
@@ -35,15 +36,17 @@ inline void need_size(const py::tuple& t, size_t size, const char* what) { need(
 inline LayerShape read_shape(int cell, int number, const py::tuple& sizes) {
   need(cell >= 0 && cell < num_cells(), "cell: no such number");
   need(is_number(number), "number: no such code");
-  need_size(sizes, 5, "sizes must hold seq_len, batch, input, hidden, directions");
-  const LayerShape s{integer(sizes, 0), integer(sizes, 1), integer(sizes, 2), integer(sizes, 3),
-                     int(integer(sizes, 4))};
-  need(s.seq_len > 0 && s.batch >= 0 && s.input > 0 && s.hidden > 0, "sizes must be positive");
+  need(sizes.size() == 5 || sizes.size() == 6, "sizes must hold seq_len, batch, input, hidden, directions[, rows]");
+  const LayerShape s{integer(sizes, 0), integer(sizes, 1),      integer(sizes, 2),
+                     integer(sizes, 3), int(integer(sizes, 4)), sizes.size() == 6 ? integer(sizes, 5) : 0};
+  need(s.seq_len > 0 && s.batch >= 0 && s.input > 0 && s.hidden > 0 && s.rows >= 0, "sizes must be positive");
   need(s.directions == 1 || s.directions == 2, "directions must be 1 or 2");
   return s;
 }
 
+/// Padded with two strides, packed with one.
 inline Sequence read_sequence(const py::tuple& t, const char* what) {
+  if (t.size() == 2) return {address(t, 0), 0, integer(t, 1), true};
   need_size(t, 3, what);
   return {address(t, 0), integer(t, 1), integer(t, 2)};
 }
@@ -63,6 +66,55 @@ void read_states(const py::tuple& t, int states, Pointer* pointers, const char* 
   need_size(t, size_t(states), what);
   for (int i = 0; i < states; ++i) pointers[i] = address(t, size_t(i));
 }
+
+/// What a call says about its rows, and the memory for it.
+class Rows {
+ public:
+  explicit Rows(const LayerShape& s) { need(s.rows == 0, "sizes tell of rows, but there are no batch sizes"); }
+
+  Rows(const LayerShape& s, const py::tuple& t) {
+    need_size(t, 4, "rows must hold batch_sizes, order, resets and padded_steps");
+    const int64_t* batch_sizes = static_cast<const int64_t*>(address(t, 0));
+    map_.order = static_cast<const int64_t*>(address(t, 1));
+    map_.resets = static_cast<const uint8_t*>(address(t, 2));
+    map_.padded_steps = integer(t, 3);
+    if (!batch_sizes) {
+      need(s.rows == 0 && !map_.order, "rows of sizes, and an order, need batch sizes");
+      return;
+    }
+    offsets_.resize(size_t(s.seq_len) + 1);
+    int64_t before = s.batch;
+    for (int64_t i = 0; i < s.seq_len; ++i) {
+      need(batch_sizes[i] >= 1, "batch_sizes must be positive");
+      need(batch_sizes[i] <= before, "batch_sizes must not increase, nor be larger than the batch");
+      before = batch_sizes[i];
+      offsets_[size_t(i) + 1] = offsets_[size_t(i)] + before;
+    }
+    need(offsets_.back() == s.rows, "batch_sizes must sum up to the rows of sizes");
+    map_.offsets = offsets_.data();
+    if (!map_.order) return;
+    std::vector<bool> seen(size_t(s.batch), false);
+    for (int64_t i = 0; i < s.batch; ++i) {
+      const int64_t place = map_.order[i];
+      need(place >= 0 && place < s.batch && !seen[size_t(place)], "order must be a permutation");
+      seen[size_t(place)] = true;
+    }
+  }
+
+  /// The map, if the sequences go with it.
+  const RowMap& map(const LayerShape& s, std::initializer_list<Sequence> sequences) const {
+    for (const Sequence& sequence : sequences) {
+      if (!sequence.data) continue;
+      need(!sequence.packed || map_.offsets, "packed sequences need batch sizes");
+      need(sequence.packed || !map_.offsets || map_.padded_steps >= s.seq_len, "padded_steps must cover all steps");
+    }
+    return map_;
+  }
+
+ private:
+  std::vector<int64_t> offsets_;
+  RowMap map_{};
+};
 
 inline ForwardArgs read_forward(int cell, int number, const py::tuple& sizes, const py::tuple& x,
                                 const py::tuple& weights, const py::tuple& initial, const py::tuple& y,

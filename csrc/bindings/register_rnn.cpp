@@ -13,7 +13,19 @@ void forward(int cell, int number, int isa, int threads, const py::tuple& sizes,
              const py::tuple& weights, const py::tuple& initial, const py::tuple& y, const py::tuple& final_states,
              uintptr_t reserve) {
   need_isa(isa);
-  const ForwardArgs args = read_forward(cell, number, sizes, x, weights, initial, y, final_states, reserve);
+  ForwardArgs args = read_forward(cell, number, sizes, x, weights, initial, y, final_states, reserve);
+  args.rows = Rows(args.shape).map(args.shape, {args.x, args.y});
+  const py::gil_scoped_release release;
+  run_forward(cell, number, isa, threads, args);
+}
+
+void forward_rows(int cell, int number, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
+                  const py::tuple& weights, const py::tuple& initial, const py::tuple& y, const py::tuple& final_states,
+                  uintptr_t reserve, const py::tuple& rows) {
+  need_isa(isa);
+  ForwardArgs args = read_forward(cell, number, sizes, x, weights, initial, y, final_states, reserve);
+  const Rows read(args.shape, rows);
+  args.rows = read.map(args.shape, {args.x, args.y});
   const py::gil_scoped_release release;
   run_forward(cell, number, isa, threads, args);
 }
@@ -23,8 +35,22 @@ void backward(int cell, int number, int isa, int threads, const py::tuple& sizes
               const py::tuple& grad_y, const py::tuple& grad_final, const py::tuple& grad_x,
               const py::tuple& grad_weights, const py::tuple& grad_initial) {
   need_isa(isa);
-  const BackwardArgs args = read_backward(cell, number, sizes, x, weights, initial, y, reserve, grad_y, grad_final,
-                                          grad_x, grad_weights, grad_initial);
+  BackwardArgs args = read_backward(cell, number, sizes, x, weights, initial, y, reserve, grad_y, grad_final, grad_x,
+                                    grad_weights, grad_initial);
+  args.rows = Rows(args.shape).map(args.shape, {args.x, args.y, args.d_y, args.d_x});
+  const py::gil_scoped_release release;
+  run_backward(cell, number, isa, threads, args);
+}
+
+void backward_rows(int cell, int number, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
+                   const py::tuple& weights, const py::tuple& initial, const py::tuple& y, uintptr_t reserve,
+                   const py::tuple& grad_y, const py::tuple& grad_final, const py::tuple& grad_x,
+                   const py::tuple& grad_weights, const py::tuple& grad_initial, const py::tuple& rows) {
+  need_isa(isa);
+  BackwardArgs args = read_backward(cell, number, sizes, x, weights, initial, y, reserve, grad_y, grad_final, grad_x,
+                                    grad_weights, grad_initial);
+  const Rows read(args.shape, rows);
+  args.rows = read.map(args.shape, {args.x, args.y, args.d_y, args.d_x});
   const py::gil_scoped_release release;
   run_backward(cell, number, isa, threads, args);
 }
@@ -51,7 +77,9 @@ void register_rnn(py::module_& m) {
     return reserve_bytes(cell, number, isa, read_shape(cell, number, sizes));
   });
   m.def("forward", &forward);
+  m.def("forward", &forward_rows);
   m.def("backward", &backward);
+  m.def("backward", &backward_rows);
 }
 
 }  // namespace fastrnn

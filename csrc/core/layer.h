@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "core/host_device.h"
+
 namespace fastrnn {
 
 constexpr int kMaxDirections = 2, kMaxStates = 2, kMaxPhases = 2;
@@ -11,12 +13,26 @@ constexpr int kMaxDirections = 2, kMaxStates = 2, kMaxPhases = 2;
 struct LayerShape {
   int64_t seq_len, batch, input, hidden;
   int directions;
+  int64_t rows = 0;  // of all steps together, for sequences of different lengths; 0: seq_len * batch
+
+  FASTRNN_HD int64_t total_rows() const { return rows ? rows : seq_len * batch; }
 };
 
-/// [T, B, features]; strides in elements, features contiguous.
+/// [T, B, features], or packed: the rows of the first step, then those of the second, ... (stride_t counts for nothing).
+/// Strides in elements, features contiguous.
 struct Sequence {
   void* data;
   int64_t stride_t, stride_b;
+  bool packed = false;
+};
+
+/// Which rows the steps have, where not all have all. The engine numbers sequences from the longest to the shortest, so
+/// that a step has the first few; wherever it says "row b" of [T, B] or [B], it means this number.
+struct RowMap {
+  const int64_t* offsets;  // [T + 1], sums of the steps' numbers of rows, each at least 1; null: every step has B
+  const int64_t* order;    // [B]: place of row b in padded sequences and in the states; null: b
+  const uint8_t* resets;   // one a row, first those of the first step: 1 zeroes the state before it; null: none
+  int64_t padded_steps;    // steps that a padded y or d_x has room for: what belongs to no row is set to zero
 };
 
 /// One direction's parameters or their gradients, C-contiguous, torch's layout and gate order.
@@ -34,11 +50,13 @@ struct ForwardArgs {
   Parameters params[kMaxDirections];
   const void* initial[kMaxStates];  // [D, B, H] each; null: zeros
   Sequence y;                       // [T, B, D*H]
-  void* final_states[kMaxStates];   // [D, B, H] each
+  void* final_states[kMaxStates];   // [D, B, H] each; of a sequence without steps the initial ones
   void* reserve;                    // Plan::reserve_bytes of memory, or null where no backward will follow
+  RowMap rows;
 };
 
-/// Outputs are overwritten; a null output is not computed. x, y, initial, params and reserve as in the forward call.
+/// Outputs are overwritten; a null output is not computed. x, y, initial, params, reserve and rows as in the
+/// forward call.
 struct BackwardArgs {
   LayerShape shape;
   Sequence x, y;
@@ -50,6 +68,7 @@ struct BackwardArgs {
   Sequence d_x;                     // data may be null: not wanted
   Parameters d_params[kMaxDirections];
   void* d_initial[kMaxStates];
+  RowMap rows;
 };
 
 }  // namespace fastrnn

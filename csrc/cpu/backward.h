@@ -6,6 +6,7 @@
 #include "cpu/direct.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
+#include "cpu/rows.h"
 #include "cpu/weight_gradients.h"
 
 namespace fastrnn {
@@ -20,7 +21,11 @@ class BackwardPass {
 
  public:
   BackwardPass(const BackwardArgs& args, const BackwardPlan& plan, T* scratch, Barrier* barriers, int thread)
-      : args_(args), plan_(plan), scratch_(scratch) {
+      : args_(args),
+        plan_(plan),
+        scratch_(scratch),
+        steps_(args.shape, args.rows),
+        previous_(args.shape, steps_, args.y, args.initial[0], scratch + plan.zeros) {
     const int group = thread / plan.split.group();
     member_ = thread % plan.split.group();
     members_ = plan.split.group();
@@ -43,6 +48,7 @@ class BackwardPass {
   void run_direction(int direction) {
     const LayerShape& s = args_.shape;
     direction_ = direction;
+    steps_.set_direction(direction);
     base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
     reserve_ = static_cast<const T*>(args_.reserve) + direction * plan_.layout.reserve_direction;
     pack();
@@ -50,15 +56,30 @@ class BackwardPass {
     barrier_->wait();
     set_ = 0;
     for (int64_t stop = s.seq_len; stop > 0; stop = chunk_start_) {
-      chunk_start_ = stop > plan_.chunk_steps ? stop - plan_.chunk_steps : 0;
       chunk_stop_ = stop;
+      chunk_start_ = steps_.uneven()             ? steps_.chunk_start(stop, plan_.chunk_rows)
+                     : stop > plan_.chunk_steps ? stop - plan_.chunk_steps
+                                                 : 0;
+      chunk_row_ = steps_.first(first_time());
+      if (shares_rows_anew()) rows_ = steps_.share_of(first_time(), last_time() + 1, member_, plan_.split.rows);
       for (int64_t step = stop - 1; step >= chunk_start_; --step) run_step(step);
       barrier_->wait();  // one is enough: the next chunk fills the other set of buffers
       accumulate_gradients();
       set_ ^= 1;
     }
-    write_initial_gradients();
+    step_ = -1;
+    write_initial_gradients({0, steps_.count_of_step(0)});
+    write_gradients_of_empty_sequences();
+    if (direction_ == 0 && steps_.uneven() && args_.d_x.data && !args_.d_x.packed) zero_padding();
   }
+
+  /// Threads that own rows share them anew for each chunk where sequences differ in length.
+  bool shares_rows_anew() const { return steps_.uneven() && plan_.split.rows > 1; }
+
+  /// Of the chunk.
+  int64_t first_time() const { return steps_.time_of(direction_ ? chunk_stop_ - 1 : chunk_start_); }
+  int64_t last_time() const { return steps_.time_of(direction_ ? chunk_start_ : chunk_stop_ - 1); }
+  int64_t chunk_size() const { return steps_.first(last_time()) + steps_.count(last_time()) - chunk_row_; }
 
   // -- before the first step --------------------------------------------------------------------------------------
 
@@ -85,11 +106,11 @@ class BackwardPass {
 
   void prepare_states() {
     const LayerShape& s = args_.shape;
-    if (!args_.initial[0] && member_ == 0) {
-      for (int64_t i = 0; i < s.hidden; ++i) scratch_[plan_.zeros + i] = T(0);
+    if ((!args_.initial[0] || args_.rows.resets) && member_ == 0) {
+      for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
     }
     for (int64_t row = rows_.begin; row < rows_.end; ++row) {
-      const int64_t offset = (direction_ * s.batch + row) * s.hidden;
+      const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden;
       for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
         const int64_t unit = block * W, place = row * plan_.layout.padded + unit;
         const int units = clip_lanes(s.hidden - unit, W);
@@ -108,67 +129,68 @@ class BackwardPass {
 
   // -- where things are -------------------------------------------------------------------------------------------
 
-  int64_t time_of(int64_t step) const { return direction_ ? args_.shape.seq_len - 1 - step : step; }
+  /// Row of the chunk's buffers where a time begins.
+  int64_t chunk_row(int64_t time) const { return steps_.first(time) - chunk_row_; }
 
-  /// Row of the chunk's buffers where `step` begins; the rows follow time.
-  int64_t chunk_row(int64_t step) const {
-    return (time_of(step) - time_of(direction_ ? chunk_stop_ - 1 : chunk_start_)) * args_.shape.batch;
+  const T* y_row(int64_t time, int64_t row) const {
+    return steps_.template at<const T>(args_.y, time, row) + direction_ * args_.shape.hidden;
   }
 
-  const T* y_row(int64_t step, int64_t row) const {
-    return static_cast<const T*>(args_.y.data) + time_of(step) * args_.y.stride_t + row * args_.y.stride_b +
-           direction_ * args_.shape.hidden;
-  }
-
-  /// h before `step`, and the stride between its rows.
-  const T* hidden_before(int64_t step, int64_t& stride) const {
-    const LayerShape& s = args_.shape;
-    if (step > 0) {
-      stride = args_.y.stride_b;
-      return y_row(step - 1, 0);
-    }
-    stride = args_.initial[0] ? s.hidden : 0;
-    return args_.initial[0] ? static_cast<const T*>(args_.initial[0]) + direction_ * s.batch * s.hidden
-                            : scratch_ + plan_.zeros;
-  }
-
+  /// States but h after `step`: [B, padded].
   const T* states_after(int64_t step) const {
     if (step < 0) return base_ + plan_.initial_state;
-    return reserve_ + plan_.layout.reserve_gates + time_of(step) * args_.shape.batch * plan_.layout.padded;
+    return reserve_ + plan_.layout.reserve_gates + steps_.first(steps_.time_of(step)) * plan_.layout.padded;
   }
 
   // -- one step ---------------------------------------------------------------------------------------------------
 
   void run_step(int64_t step) {
     step_ = step;
-    run_phase<kLastPhase>(later_gates_, plan_.d_h_row[0], step + 1 < args_.shape.seq_len);
+    time_ = steps_.time_of(step);
+    previous_.enter(step, direction_);
+    // Rows that the later step has, too, get gradients from it. Others end here, or (in the reverse direction) begin
+    // at the later step.
+    const int64_t count = steps_.count(time_), later = steps_.count_of_step(step + 1);
+    run_phase<kLastPhase>(later_gates_, plan_.d_h_row[0], own({0, later < count ? later : count}), true);
+    run_phase<kLastPhase>(nullptr, 0, own({later, count}), false);
+    if (later > count) write_initial_gradients({count, later});
     if constexpr (Cell::kPhases == 2) {
       if (plan_.split.units > 1) barrier_->wait();
-      run_phase<0>(gate_gradients(1), plan_.d_h_row[1], true);
+      run_phase<0>(gate_gradients(1), plan_.d_h_row[1], own({0, count}), true);
     }
     if (plan_.split.units > 1) barrier_->wait();
     later_gates_ = gate_gradients(0);
   }
 
+  /// Those of some rows that are this thread's.
+  Range own(Range rows) const {
+    if (rows.begin < rows_.begin) rows.begin = rows_.begin;
+    if (rows.end > rows_.end) rows.end = rows_.end;
+    return rows.begin < rows.end ? rows : Range{0, 0};
+  }
+
   /// Gradients of a phase's pre-activations for the step at hand: [B, d_h_row].
   T* gate_gradients(int phase) const {
-    return base_ + plan_.d_h_gates[set_][phase] + chunk_row(step_) * plan_.d_h_row[phase];
+    return base_ + plan_.d_h_gates[set_][phase] + chunk_row(time_) * plan_.d_h_row[phase];
   }
 
   /// The last phase starts from d_h, which the first phase's gates of the later step contribute to; the phase before
   /// it starts from the gradient of its operand. So the matmul in front of a phase is over the *other* phase's gates.
+  /// Rows that no later step has start from zero: nothing to multiply.
   template <int kPhase>
-  void run_phase(const T* gates, int64_t gates_stride, bool multiply) {
+  void run_phase(const T* gates, int64_t gates_stride, Range rows, bool multiply) {
     constexpr int kMatmul = kPhase == kLastPhase ? 0 : 1;
+    if (rows.size() == 0) return;
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
-      for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
+      for_row_tiles(rows, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
         if (multiply)
           multiply_recurrent<kMatmul>(gates + row * gates_stride, size, count, block, sums);
         else
           for (int i = 0; i < size * count * W; ++i) sums[i] = T(0);
         if constexpr (kPhase == kLastPhase) {
-          add_other_gradients(sums, size, count, row, block);
+          if (multiply) stop_at_resets(sums, size, count, row);
+          add_other_gradients(sums, size, count, row, block, !multiply);
           apply_cell(sums, size, count, row, block);
         } else {
           apply_operand(sums, size, count, row, block);
@@ -192,21 +214,32 @@ class BackwardPass {
           kGates, hidden, count, sums);
   }
 
+  /// Nothing flows back through the state that the later step has zeroed.
+  void stop_at_resets(T* sums, int rows, int count, int64_t row) const {
+    if (!args_.rows.resets) return;
+    const int64_t later = steps_.time_of(step_ + 1);
+    for (int r = 0; r < rows; ++r) {
+      if (!steps_.resets(later, row + r)) continue;
+      for (int i = 0; i < count * W; ++i) sums[r * count * W + i] = T(0);
+    }
+  }
+
   /// Completes d_h: the output's gradient and what the later step passes on without a matmul. Added after the matmul:
   /// as the start of its long chain of additions they would cost accuracy.
-  __attribute__((noinline)) void add_other_gradients(T* sums, int rows, int count, int64_t row, int64_t block) const {
+  __attribute__((noinline)) void add_other_gradients(T* sums, int rows, int count, int64_t row, int64_t block,
+                                                     bool last) const {
     const LayerShape& s = args_.shape;
-    const T* d_y = static_cast<const T*>(args_.d_y.data);
-    if (d_y) d_y += time_of(step_) * args_.d_y.stride_t + direction_ * s.hidden;
-    const T* d_final = step_ == s.seq_len - 1 ? static_cast<const T*>(args_.d_final[0]) : nullptr;
-    if (d_final) d_final += direction_ * s.batch * s.hidden;
     for (int r = 0; r < rows; ++r, ++row) {
+      const T* d_y = nullptr;
+      if (args_.d_y.data) d_y = steps_.template at<const T>(args_.d_y, time_, row) + direction_ * s.hidden;
+      const T* d_final = last ? static_cast<const T*>(args_.d_final[0]) : nullptr;
+      if (d_final) d_final += (direction_ * s.batch + steps_.place(row)) * s.hidden;
       for (int u = 0; u < count; ++u, sums += W) {
         const int64_t unit = (block + u) * W;
         const int units = clip_lanes(s.hidden - unit, W);
         V sum = V::load(sums);
-        if (d_y) sum = sum + V::load_partial(d_y + row * args_.d_y.stride_b + unit, units);
-        if (d_final) sum = sum + V::load_partial(d_final + row * s.hidden + unit, units);
+        if (d_y) sum = sum + V::load_partial(d_y + unit, units);
+        if (d_final) sum = sum + V::load_partial(d_final + unit, units);
         if (Cell::kHiddenCarry) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
         sum.store(sums);
       }
@@ -220,17 +253,22 @@ class BackwardPass {
     Pack<V, Cell::kStates> prev;
   };
 
-  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev, int64_t stride) const {
+  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev, const T* state_prev) const {
     const int64_t unit = block * W;
     const T* reserve =
-        reserve_ + ((time_of(step_) * args_.shape.batch + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
+        reserve_ + ((steps_.first(time_) + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
 #pragma GCC unroll 8
     for (int i = 0; i < Cell::kReserve; ++i) out.reserve[i] = V::load(reserve + i * W);
 #pragma GCC unroll 8
     for (int i = 0; i < Cell::kUnitParams; ++i)
       out.params[i] = V::load(base_ + plan_.unit_params + (block * Cell::kUnitParams + i) * W);
-    out.prev[0] = V::load_partial(hidden_prev + row * stride + unit, clip_lanes(args_.shape.hidden - unit, W));
-    if constexpr (Cell::kStates > 1) out.prev[1] = V::load(states_after(step_ - 1) + row * plan_.layout.padded + unit);
+    out.prev[0] = V::load_partial(hidden_prev + unit, clip_lanes(args_.shape.hidden - unit, W));
+    if constexpr (Cell::kStates > 1) out.prev[1] = V::load(state_prev + unit);
+  }
+
+  const T* state_before(int64_t row) const {
+    if constexpr (Cell::kStates == 1) return nullptr;
+    return previous_.state(row, states_after(step_ - 1), base_ + plan_.initial_state, plan_.layout.padded);
   }
 
   /// Lanes past the last unit hold rubbish that must not meet other lanes in a matmul: 0 * NaN is NaN.
@@ -244,17 +282,19 @@ class BackwardPass {
     constexpr int kGates = Cell::kPhaseGates[kLastPhase], kSplit = Cell::kPhaseSplit[kLastPhase];
     constexpr int kFirst = kLastPhase ? Cell::kPhaseGates[0] : 0;
     const int64_t padded = plan_.layout.padded;
-    int64_t stride;
-    const T* hidden_prev = hidden_before(step_, stride);
     for (int r = 0; r < rows; ++r, ++row) {
-      const int64_t chunk = chunk_row(step_) + row;
+      const int64_t chunk = chunk_row(time_) + row;
+      const T* const y = y_row(time_, row);
+      const T* const hidden_prev = previous_.hidden(row);
+      const T* const state_prev = state_before(row);
+      const bool reset = previous_.resets(row);
       for (int u = 0; u < count; ++u, sums += W) {
         const int64_t unit = (block + u) * W;
         const int units = clip_lanes(args_.shape.hidden - unit, W);
         Unit it;
-        load_unit(it, row, block + u, hidden_prev, stride);
+        load_unit(it, row, block + u, hidden_prev, state_prev);
         Pack<V, Cell::kStates> next, d_next, d_prev;
-        next[0] = V::load_partial(y_row(step_, row) + unit, units);
+        next[0] = V::load_partial(y + unit, units);
         d_next[0] = V::load(sums);
         T* const d_state = base_ + plan_.d_state + row * padded + unit;
         if constexpr (Cell::kStates > 1) {
@@ -283,8 +323,9 @@ class BackwardPass {
         if constexpr (Cell::kUnitParams > 0)
           store_gates<Cell::kUnitParams>(
               d_p, units, base_ + plan_.d_p[set_] + chunk * plan_.d_p_row + (block + u) * Cell::kUnitParams * W);
-        if constexpr (Cell::kHiddenCarry) d_prev[0].store(base_ + plan_.carry + row * padded + unit);
-        if constexpr (Cell::kStates > 1) d_prev[1].store(d_state);
+        if constexpr (Cell::kHiddenCarry)
+          (reset ? V(T(0)) : d_prev[0]).store(base_ + plan_.carry + row * padded + unit);
+        if constexpr (Cell::kStates > 1) (reset ? V(T(0)) : d_prev[1]).store(d_state);
       }
     }
   }
@@ -293,15 +334,16 @@ class BackwardPass {
     if constexpr (Cell::kPhases == 2) {
       constexpr int kGates = Cell::kPhaseGates[0], kSplit = Cell::kPhaseSplit[0];
       const int64_t padded = plan_.layout.padded;
-      int64_t stride;
-      const T* hidden_prev = hidden_before(step_, stride);
       for (int r = 0; r < rows; ++r, ++row) {
-        const int64_t chunk = chunk_row(step_) + row;
+        const int64_t chunk = chunk_row(time_) + row;
+        const T* const hidden_prev = previous_.hidden(row);
+        const T* const state_prev = state_before(row);
+        const bool reset = previous_.resets(row);
         for (int u = 0; u < count; ++u, sums += W) {
           const int64_t unit = (block + u) * W;
           const int units = clip_lanes(args_.shape.hidden - unit, W);
           Unit it;
-          load_unit(it, row, block + u, hidden_prev, stride);
+          load_unit(it, row, block + u, hidden_prev, state_prev);
           Cell::template operand<V>(it.reserve, it.prev).store(base_ + plan_.operand[set_] + chunk * padded + unit);
           T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
           T* const carry = base_ + plan_.carry + row * padded + unit;
@@ -318,7 +360,7 @@ class BackwardPass {
 #pragma GCC unroll 8
           for (int g = 0; g < kSplit; ++g) d_first[kGates - kSplit + g] = d_x[g];
           store_gates<kGates>(d_first, units, d_x_gates);
-          d_prev[0].store(carry);
+          (reset ? V(T(0)) : d_prev[0]).store(carry);
         }
       }
     }
@@ -336,12 +378,15 @@ class BackwardPass {
                             panel_,
                             s.hidden,
                             plan_.layout.blocks,
-                            (chunk_stop_ - chunk_start_) * s.batch,
+                            chunk_size(),
                             chunk_stop_ == s.seq_len};
+    auto cursor = first_of_chunk();
     sums.matrix({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input,
-                [this](int64_t chunk) {
-                  const int64_t t = chunk / args_.shape.batch + first_time(), b = chunk % args_.shape.batch;
-                  return static_cast<const T*>(args_.x.data) + t * args_.x.stride_t + b * args_.x.stride_b;
+                [&](int64_t chunk) {
+                  if (chunk == 0) cursor = first_of_chunk();
+                  const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
+                  cursor.next();
+                  return x;
                 });
     sums.vector({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.bias_ih));
     int first_gate = 0;
@@ -349,12 +394,13 @@ class BackwardPass {
       const GateGradients<T> gates{base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], first_gate,
                                    Cell::kPhaseGates[phase]};
       const T* operand = base_ + plan_.operand[set_];
-      sums.matrix(gates, static_cast<T*>(d.weight_hh), s.hidden, [this, phase, operand](int64_t chunk) {
+      sums.matrix(gates, static_cast<T*>(d.weight_hh), s.hidden, [&](int64_t chunk) {
         if (phase == 1) return operand + chunk * plan_.layout.padded;
-        const int64_t t = chunk / args_.shape.batch + first_time(), b = chunk % args_.shape.batch;
-        int64_t stride;
-        const T* hidden = hidden_before(time_of(t), stride);  // time_of is its own inverse
-        return hidden + b * stride;
+        if (chunk == 0) cursor = first_of_chunk();
+        if (cursor.row == 0) previous_.enter(steps_.time_of(cursor.time), direction_);  // time_of is its own inverse
+        const T* const hidden = previous_.hidden(cursor.row);
+        cursor.next();
+        return hidden;
       });
       sums.vector(gates, static_cast<T*>(d.bias_hh));
       first_gate += Cell::kPhaseGates[phase];
@@ -364,12 +410,12 @@ class BackwardPass {
     if (args_.d_x.data) input_gradients();
   }
 
-  int64_t first_time() const { return time_of(direction_ ? chunk_stop_ - 1 : chunk_start_); }
+  StepRows::Cursor first_of_chunk() const { return {steps_, first_time(), 0}; }
 
   void input_gradients() {
     const LayerShape& s = args_.shape;
     const int64_t depth = plan_.layout.padded * Cell::kGates;
-    const Range mine = share((chunk_stop_ - chunk_start_) * s.batch, member_, members_);
+    const Range mine = share(chunk_size(), member_, members_);
     for_block_tiles({0, plan_.padded_input / W}, kBlocks, [&](int64_t block, int count) {
       for_row_tiles(mine, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
@@ -387,11 +433,11 @@ class BackwardPass {
 
   __attribute__((noinline)) void store_input_gradients(const T* sums, int rows, int count, int64_t row, int64_t block) {
     const LayerShape& s = args_.shape;
-    for (int r = 0; r < rows; ++r, ++row) {
-      const int64_t t = row / s.batch + first_time(), b = row % s.batch;
-      const bool apart = direction_ && plan_.d_x_second != kNone;
-      T* out = apart ? scratch_ + plan_.d_x_second + (t * s.batch + b) * s.input
-                     : static_cast<T*>(args_.d_x.data) + t * args_.d_x.stride_t + b * args_.d_x.stride_b;
+    const bool apart = direction_ && plan_.d_x_second != kNone;
+    auto cursor = steps_.cursor(chunk_row_ + row);
+    for (int r = 0; r < rows; ++r, ++row, cursor.next()) {
+      T* out = apart ? scratch_ + plan_.d_x_second + (chunk_row_ + row) * s.input
+                     : steps_.template at<T>(args_.d_x, cursor.time, cursor.row);
       for (int u = 0; u < count; ++u, sums += W) {
         const int64_t column = (block + u) * W;
         const int columns = clip_lanes(s.input - column, W);
@@ -404,38 +450,70 @@ class BackwardPass {
 
   void add_second_direction(int thread) {
     const LayerShape& s = args_.shape;
-    const Range mine = share(s.seq_len * s.batch, thread, plan_.split.total());
-    for (int64_t row = mine.begin; row < mine.end; ++row) {
-      T* out =
-          static_cast<T*>(args_.d_x.data) + row / s.batch * args_.d_x.stride_t + row % s.batch * args_.d_x.stride_b;
+    const Range mine = share(s.total_rows(), thread, plan_.split.total());
+    auto cursor = steps_.cursor(mine.begin);
+    for (int64_t row = mine.begin; row < mine.end; ++row, cursor.next()) {
+      T* out = steps_.template at<T>(args_.d_x, cursor.time, cursor.row);
       const T* second = scratch_ + plan_.d_x_second + row * s.input;
       for (int64_t i = 0; i < s.input; ++i) out[i] += second[i];
     }
   }
 
-  void write_initial_gradients() {
-    const LayerShape& s = args_.shape;
+  /// For rows whose first step is the one after the step at hand.
+  void write_initial_gradients(Range rows) {
     T* d_hidden = static_cast<T*>(args_.d_initial[0]);
-    T* d_state = static_cast<T*>(args_.d_initial[1]);
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
-      for_row_tiles(rows_, kTileRows<kBlocks>, [&](int64_t row, int size) {
+      for_row_tiles(own(rows), kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
-        // NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm): there is at least one step
-        if (d_hidden) multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, sums);
+        if (d_hidden) {
+          // NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm): there is a later step
+          multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, sums);
+          stop_at_resets(sums, size, count, row);
+        }
         for (int r = 0; r < size; ++r) {
           for (int u = 0; u < count; ++u) {
-            const int64_t unit = (block + u) * W, place = (row + r) * plan_.layout.padded + unit;
-            const int64_t out = (direction_ * s.batch + row + r) * s.hidden + unit;
-            const int units = clip_lanes(s.hidden - unit, W);
+            const int64_t unit = (block + u) * W;
             V sum = V::load(sums + (r * count + u) * W);
-            if (Cell::kHiddenCarry) sum = V::load(base_ + plan_.carry + place) + sum;
-            if (d_hidden) sum.store_partial(d_hidden + out, units);
-            if (Cell::kStates > 1 && d_state)
-              V::load(base_ + plan_.d_state + place).store_partial(d_state + out, units);
+            if (Cell::kHiddenCarry) sum = V::load(base_ + plan_.carry + (row + r) * plan_.layout.padded + unit) + sum;
+            store_initial_gradient(row + r, unit, sum);
           }
         }
       });
     });
+  }
+
+  void store_initial_gradient(int64_t row, int64_t unit, V d_hidden) {
+    const LayerShape& s = args_.shape;
+    const int64_t out = (direction_ * s.batch + steps_.place(row)) * s.hidden + unit;
+    const int units = clip_lanes(s.hidden - unit, W);
+    if (args_.d_initial[0]) d_hidden.store_partial(static_cast<T*>(args_.d_initial[0]) + out, units);
+    if (Cell::kStates > 1 && args_.d_initial[1])
+      V::load(base_ + plan_.d_state + row * plan_.layout.padded + unit)
+          .store_partial(static_cast<T*>(args_.d_initial[1]) + out, units);
+  }
+
+  /// Their final states are the initial ones.
+  void write_gradients_of_empty_sequences() {
+    const LayerShape& s = args_.shape;
+    const Range rows = own({steps_.count(0), s.batch});
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden;
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block)
+        store_initial_gradient(row, block * W,
+                               load_or_zero(args_.d_final[0], offset + block * W, clip_lanes(s.hidden - block * W, W)));
+    }
+  }
+
+  /// Zeroes what belongs to no row of a padded d_x.
+  void zero_padding() {
+    const LayerShape& s = args_.shape;
+    const Range times = share(args_.rows.padded_steps, member_, members_);
+    for (int64_t time = times.begin; time < times.end; ++time) {
+      for (int64_t row = time < s.seq_len ? steps_.count(time) : 0; row < s.batch; ++row) {
+        T* const d_x = steps_.template at<T>(args_.d_x, time, row);
+        for (int64_t i = 0; i < s.input; ++i) d_x[i] = T(0);
+      }
+    }
   }
 
   const BackwardArgs& args_;
@@ -444,13 +522,15 @@ class BackwardPass {
   Barrier* barrier_;
   int member_, members_;
   T* panel_;
+  StepRows steps_;
+  PreviousStates<T> previous_;
   Range rows_, blocks_;
   // Of the direction at hand:
   int direction_, set_;
   T* base_;
   const T* reserve_;
   // Of the chunk and the step at hand:
-  int64_t chunk_start_, chunk_stop_, step_;
+  int64_t chunk_start_, chunk_stop_, chunk_row_, step_, time_;
   const T* later_gates_ = nullptr;
 };
 

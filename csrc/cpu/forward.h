@@ -6,6 +6,7 @@
 #include "cpu/pack.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
+#include "cpu/rows.h"
 
 namespace fastrnn {
 namespace FASTRNN_ISA {
@@ -18,7 +19,11 @@ class ForwardPass {
 
  public:
   ForwardPass(const ForwardArgs& args, const ForwardPlan& plan, T* scratch, Barrier* barriers, int thread)
-      : args_(args), plan_(plan), scratch_(scratch) {
+      : args_(args),
+        plan_(plan),
+        scratch_(scratch),
+        steps_(args.shape, args.rows),
+        previous_(args.shape, steps_, args.y, args.initial[0], scratch + plan.zeros) {
     const int group = thread / plan.split.group();
     member_ = thread % plan.split.group();
     barrier_ = barriers + group;
@@ -35,20 +40,37 @@ class ForwardPass {
   void run_direction(int direction) {
     const LayerShape& s = args_.shape;
     direction_ = direction;
+    steps_.set_direction(direction);
     base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
     saving_ = args_.reserve != nullptr;
     reserve_ = saving_ ? static_cast<T*>(args_.reserve) + direction * plan_.layout.reserve_direction : nullptr;
     pack();
     prepare_states();
     barrier_->wait();
-    for (int64_t start = 0; start < s.seq_len; start += plan_.chunk_steps) {
-      const int64_t stop = start + plan_.chunk_steps < s.seq_len ? start + plan_.chunk_steps : s.seq_len;
+    for (int64_t start = 0; start < s.seq_len; start = chunk_stop_) {
       chunk_start_ = start;
-      project_input(start, stop);
-      for (int64_t step = start; step < stop; ++step) run_step(step);
+      chunk_stop_ = steps_.uneven() ? steps_.chunk_stop(start, plan_.chunk_rows)
+                                    : start + plan_.chunk_steps < s.seq_len ? start + plan_.chunk_steps : s.seq_len;
+      chunk_row_ = steps_.first(first_time());
+      if (shares_rows_anew()) {
+        barrier_->wait();
+        rows_ = steps_.share_of(first_time(), last_time() + 1, member_, plan_.split.rows);
+      }
+      project_input();
+      if (shares_rows_anew()) barrier_->wait();
+      for (int64_t step = start; step < chunk_stop_; ++step) run_step(step);
     }
+    if (shares_rows_anew()) barrier_->wait();
     write_final_states();
+    if (steps_.uneven() && !args_.y.packed) zero_padding();
   }
+
+  /// Threads that own rows share them anew for each chunk where sequences differ in length.
+  bool shares_rows_anew() const { return steps_.uneven() && plan_.split.rows > 1; }
+
+  /// Of the chunk.
+  int64_t first_time() const { return steps_.time_of(direction_ ? chunk_stop_ - 1 : chunk_start_); }
+  int64_t last_time() const { return steps_.time_of(direction_ ? chunk_start_ : chunk_stop_ - 1); }
 
   // -- before the first step --------------------------------------------------------------------------------------
 
@@ -98,8 +120,8 @@ class ForwardPass {
 
   void prepare_states() {
     const LayerShape& s = args_.shape;
-    if (!args_.initial[0] && (plan_.split.rows == 1 || member_ == 0)) {
-      for (int64_t i = 0; i < s.hidden; ++i) scratch_[plan_.zeros + i] = T(0);
+    if ((!args_.initial[0] || args_.rows.resets) && (plan_.split.rows == 1 || member_ == 0)) {
+      for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
     }
     if (Cell::kStates == 1) return;
     const T* initial = static_cast<const T*>(args_.initial[1]);
@@ -107,7 +129,8 @@ class ForwardPass {
       for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
         const int units = clip_lanes(s.hidden - block * W, W);
         const V value =
-            initial ? V::load_partial(initial + (direction_ * s.batch + row) * s.hidden + block * W, units) : V(T(0));
+            initial ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
+                    : V(T(0));
         value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
       }
     }
@@ -115,52 +138,71 @@ class ForwardPass {
 
   // -- where things are -------------------------------------------------------------------------------------------
 
-  int64_t time_of(int64_t step) const { return direction_ ? args_.shape.seq_len - 1 - step : step; }
+  T* gates_row(int64_t time, int64_t row) const { return packed_gates_row(steps_.first(time) + row); }
 
-  T* gates_row(int64_t step, int64_t row) const {
-    const int64_t b = args_.shape.batch;
-    return plan_.gates == kNone ? reserve_ + (time_of(step) * b + row) * plan_.gates_row
-                                : base_ + plan_.gates + ((step - chunk_start_) * b + row) * plan_.gates_row;
+  T* packed_gates_row(int64_t row) const {
+    return plan_.gates == kNone ? reserve_ + row * plan_.gates_row
+                                : base_ + plan_.gates + (row - chunk_row_) * plan_.gates_row;
   }
 
-  T* y_row(int64_t step, int64_t row) const {
-    return static_cast<T*>(args_.y.data) + time_of(step) * args_.y.stride_t + row * args_.y.stride_b +
-           direction_ * args_.shape.hidden;
+  T* y_row(int64_t time, int64_t row) const {
+    return steps_.template at<T>(args_.y, time, row) + direction_ * args_.shape.hidden;
   }
 
   /// States but h after `step`: [B, padded].
   T* states_after(int64_t step) const {
     if (!saving_ || step < 0) return base_ + plan_.state;
-    return reserve_ + plan_.layout.reserve_gates + time_of(step) * args_.shape.batch * plan_.layout.padded;
+    return reserve_ + plan_.layout.reserve_gates + steps_.first(steps_.time_of(step)) * plan_.layout.padded;
   }
 
   // -- input projection -------------------------------------------------------------------------------------------
 
-  void project_input(int64_t start, int64_t stop) {
-    if (plan_.packed_ih == kNone) return project_input_directly(start, stop);
+  /// Rows of the chunk that this thread projects. They count time first, through the thread's own rows of every time, or
+  /// through all rows of the chunk where it owns other rows in each chunk.
+  Range projected_rows() const {
+    if (!steps_.uneven()) return {0, (chunk_stop_ - chunk_start_) * rows_.size()};
+    const Range all{0, steps_.first(last_time()) + steps_.count(last_time()) - chunk_row_};
+    return shares_rows_anew() ? share(all.size(), member_, plan_.split.rows) : all;
+  }
+
+  template <int MR>
+  FASTRNN_INLINE void find_projected_rows(int64_t row, const T* (&x)[MR], T* (&gates)[MR], int64_t block) const {
+    const int64_t offset = block * plan_.slots * W;
+    if (steps_.uneven()) {
+      auto cursor = steps_.cursor(chunk_row_ + row);
+      for (int r = 0; r < MR; ++r, cursor.next()) {
+        x[r] = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
+        gates[r] = packed_gates_row(chunk_row_ + row + r) + offset;
+      }
+      return;
+    }
+    int64_t time = first_time() + row / rows_.size(), b = rows_.begin + row % rows_.size();
+#pragma GCC unroll 8
+    for (int r = 0; r < MR; ++r) {
+      x[r] = static_cast<const T*>(args_.x.data) + time * args_.x.stride_t + b * args_.x.stride_b;
+      gates[r] = gates_row(time, b) + offset;
+      if (++b == rows_.end) b = rows_.begin, ++time;
+    }
+  }
+
+  void project_input() {
+    if (plan_.packed_ih == kNone) return project_input_directly();
     constexpr int kBlocks = blocks_per_tile(Cell::kGates);
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
       with_constant<kBlocks>(count, [&](auto c) {
         constexpr int NV = decltype(c)::value * Cell::kGates;
-        for_row_tiles({0, (stop - start) * rows_.size()}, kTileRows<NV>, [&](int64_t row, int size) {
-          with_constant<kTileRows<NV>>(size, [&](auto r) { project_tile<decltype(r)::value, NV>(start, row, block); });
+        for_row_tiles(projected_rows(), kTileRows<NV>, [&](int64_t row, int size) {
+          with_constant<kTileRows<NV>>(size, [&](auto r) { project_tile<decltype(r)::value, NV>(row, block); });
         });
       });
     });
   }
 
-  /// Rows count through the chunk, time first.
   template <int MR, int NV>
-  __attribute__((noinline)) void project_tile(int64_t start, int64_t row, int64_t block) {
+  __attribute__((noinline)) void project_tile(int64_t row, int64_t block) {
     const T* x[MR];
     T* gates[MR];
-    int64_t step = start + row / rows_.size(), b = rows_.begin + row % rows_.size();
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-      x[r] = static_cast<const T*>(args_.x.data) + time_of(step) * args_.x.stride_t + b * args_.x.stride_b;
-      gates[r] = gates_row(step, b) + block * plan_.slots * W;
-      if (++b == rows_.end) b = rows_.begin, ++step;
-    }
+    find_projected_rows<MR>(row, x, gates, block);
     V acc[MR][NV];
     multiply_tile<MR, NV, T>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * args_.shape.input, NV * W,
                              args_.shape.input);
@@ -173,24 +215,20 @@ class ForwardPass {
     }
   }
 
-  void project_input_directly(int64_t start, int64_t stop) {
+  void project_input_directly() {
     for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-      for_row_tiles({0, (stop - start) * rows_.size()}, kDirectRows, [&](int64_t row, int size) {
-        with_constant<kDirectRows>(size, [&](auto r) { project_tile_directly<decltype(r)::value>(start, row, block); });
+      for_row_tiles(projected_rows(), kDirectRows, [&](int64_t row, int size) {
+        with_constant<kDirectRows>(size, [&](auto r) { project_tile_directly<decltype(r)::value>(row, block); });
       });
     }
   }
 
   template <int MR>
-  __attribute__((noinline)) void project_tile_directly(int64_t start, int64_t row, int64_t block) {
+  __attribute__((noinline)) void project_tile_directly(int64_t row, int64_t block) {
     const LayerShape& s = args_.shape;
     const T* x[MR];
     T* gates[MR];
-    for (int r = 0; r < MR; ++r) {
-      const int64_t step = start + (row + r) / rows_.size(), b = rows_.begin + (row + r) % rows_.size();
-      x[r] = static_cast<const T*>(args_.x.data) + time_of(step) * args_.x.stride_t + b * args_.x.stride_b;
-      gates[r] = gates_row(step, b) + block * plan_.slots * W;
-    }
+    find_projected_rows<MR>(row, x, gates, block);
     const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * s.input;
     const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
     for (int gate = 0; gate < Cell::kGates; ++gate) {
@@ -204,55 +242,55 @@ class ForwardPass {
   // -- one step ---------------------------------------------------------------------------------------------------
 
   void run_step(int64_t step) {
-    const LayerShape& s = args_.shape;
     step_ = step;
-    if (step > 0) {
-      hidden_prev_ = y_row(step - 1, 0);
-      hidden_stride_ = args_.y.stride_b;
-    } else if (args_.initial[0]) {
-      hidden_prev_ = static_cast<const T*>(args_.initial[0]) + direction_ * s.batch * s.hidden;
-      hidden_stride_ = s.hidden;
-    } else {
-      hidden_prev_ = scratch_ + plan_.zeros;
-      hidden_stride_ = 0;
-    }
+    time_ = steps_.time_of(step);
+    previous_.enter(step, direction_);
+    run_phase<0>();
     if constexpr (Cell::kPhases == 2) {
-      run_phase<0>(hidden_prev_, hidden_stride_);
       if (plan_.split.units > 1) barrier_->wait();
-      run_phase<1>(base_ + plan_.operand, plan_.layout.padded);
-    } else {
-      run_phase<0>(hidden_prev_, hidden_stride_);
+      run_phase<1>();
     }
     if (plan_.split.units > 1) barrier_->wait();
   }
 
+  /// This thread's rows of the step at hand.
+  Range step_rows() const {
+    const int64_t count = steps_.count(time_);
+    return {rows_.begin < count ? rows_.begin : count, rows_.end < count ? rows_.end : count};
+  }
+
+  /// What a phase multiplies with its weights: h, or the operand that the first phase has made.
   template <int kPhase>
-  void run_phase(const T* operand, int64_t stride) {
+  FASTRNN_INLINE const T* operand_row(int64_t row) const {
+    return kPhase ? base_ + plan_.operand + row * plan_.layout.padded : previous_.hidden(row);
+  }
+
+  template <int kPhase>
+  void run_phase() {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kBlocks = blocks_per_tile(kGates);
-    if (plan_.packed_hh[kPhase] == kNone) return run_phase_directly<kPhase>(operand, stride);
+    if (plan_.packed_hh[kPhase] == kNone) return run_phase_directly<kPhase>();
+    const Range rows = step_rows();
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
       with_constant<kBlocks>(count, [&](auto c) {
         constexpr int kCount = decltype(c)::value, kRows = kTileRows<kCount * kGates>;
-        for_row_tiles(rows_, kRows, [&](int64_t row, int size) {
-          with_constant<kRows>(size, [&](auto r) {
-            recurrent_tile<kPhase, decltype(r)::value, kCount>(operand + row * stride, stride, row, block);
-          });
+        for_row_tiles(rows, kRows, [&](int64_t row, int size) {
+          with_constant<kRows>(size, [&](auto r) { recurrent_tile<kPhase, decltype(r)::value, kCount>(row, block); });
         });
       });
     });
   }
 
   template <int kPhase, int MR, int kCount>
-  __attribute__((noinline)) void recurrent_tile(const T* operand, int64_t stride, int64_t row, int64_t block) {
+  __attribute__((noinline)) void recurrent_tile(int64_t row, int64_t block) {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kJoint = kGates - Cell::kPhaseSplit[kPhase], NV = kCount * kGates;
     const T* a[MR];
 #pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) a[r] = operand + r * stride;
+    for (int r = 0; r < MR; ++r) a[r] = operand_row<kPhase>(row + r);
     V acc[MR][NV];
     multiply_tile<MR, NV, T>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * args_.shape.hidden, NV * W,
                              args_.shape.hidden);
     // The input's part comes last: a chain of products that starts from it would round each addition at its size.
-    const T* gates = gates_row(step_, row) + (block * plan_.slots + first_gate<kPhase>()) * W;
+    const T* gates = gates_row(time_, row) + (block * plan_.slots + first_gate<kPhase>()) * W;
     const T* split_bias = base_ + plan_.split_bias[kPhase] + block * Cell::kPhaseSplit[kPhase] * W;
     alignas(64) T sums[MR * NV * W];
 #pragma GCC unroll 8
@@ -269,22 +307,22 @@ class ForwardPass {
   }
 
   template <int kPhase>
-  void run_phase_directly(const T* operand, int64_t stride) {
+  void run_phase_directly() {
+    const Range rows = step_rows();
     for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-      for_row_tiles(rows_, kDirectRows, [&](int64_t row, int size) {
-        with_constant<kDirectRows>(size, [&](auto r) {
-          recurrent_tile_directly<kPhase, decltype(r)::value>(operand + row * stride, stride, row, block);
-        });
+      for_row_tiles(rows, kDirectRows, [&](int64_t row, int size) {
+        with_constant<kDirectRows>(
+            size, [&](auto r) { recurrent_tile_directly<kPhase, decltype(r)::value>(row, block); });
       });
     }
   }
 
   template <int kPhase, int MR>
-  __attribute__((noinline)) void recurrent_tile_directly(const T* operand, int64_t stride, int64_t row, int64_t block) {
+  __attribute__((noinline)) void recurrent_tile_directly(int64_t row, int64_t block) {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase], kJoint = kGates - kSplit;
     const int64_t hidden = args_.shape.hidden;
     const T* a[MR];
-    for (int r = 0; r < MR; ++r) a[r] = operand + r * stride;
+    for (int r = 0; r < MR; ++r) a[r] = operand_row<kPhase>(row + r);
     const T* weight = static_cast<const T*>(args_.params[direction_].weight_hh) +
                       (first_gate<kPhase>() * hidden + block * W) * hidden;
     alignas(64) T sums[MR * kGates * W];
@@ -293,7 +331,7 @@ class ForwardPass {
       dot_tile<MR, T>(a, weight + gate * hidden * hidden, hidden, clip_lanes(hidden - block * W, W), products);
       for (int r = 0; r < MR; ++r) {
         const T* start = gate < kJoint
-                             ? gates_row(step_, row + r) + (block * plan_.slots + first_gate<kPhase>() + gate) * W
+                             ? gates_row(time_, row + r) + (block * plan_.slots + first_gate<kPhase>() + gate) * W
                              : base_ + plan_.split_bias[kPhase] + (block * kSplit + gate - kJoint) * W;
         (V::load(start) + products[r]).store(sums + (r * kGates + gate) * W);
       }
@@ -314,7 +352,11 @@ class ForwardPass {
     const T* states_prev = states_after(step_ - 1);
     T* states_next = states_after(step_);
     for (int r = 0; r < rows; ++r, ++row) {
-      T* const gates_of_row = gates_row(step_, row);
+      T* const gates_of_row = gates_row(time_, row);
+      T* const y = y_row(time_, row);
+      const T* const hidden_prev = previous_.hidden(row);
+      const T* state_prev = nullptr;
+      if constexpr (Cell::kStates > 1) state_prev = previous_.state(row, states_prev, base_ + plan_.state, padded);
       for (int u = 0; u < count; ++u, sums += kGates * W) {
         const int64_t unit = (block + u) * W;
         const int units = clip_lanes(hidden - unit, W);
@@ -330,8 +372,8 @@ class ForwardPass {
         for (int i = 0; i < Cell::kUnitParams; ++i)
           params[i] = V::load(base_ + plan_.unit_params + ((block + u) * Cell::kUnitParams + i) * W);
         Pack<V, Cell::kStates> prev;
-        prev[0] = V::load_partial(hidden_prev_ + row * hidden_stride_ + unit, units);
-        if constexpr (Cell::kStates > 1) prev[1] = V::load(states_prev + row * padded + unit);
+        prev[0] = V::load_partial(hidden_prev + unit, units);
+        if constexpr (Cell::kStates > 1) prev[1] = V::load(state_prev + unit);
 
         Pack<V, Cell::kReserve> reserve;
         if constexpr (Cell::kPhases == 2) {
@@ -347,7 +389,7 @@ class ForwardPass {
         } else {
           Pack<V, Cell::kStates> next;
           Cell::template forward<V>(a, x, params, prev, next, reserve);
-          next[0].store_partial(y_row(step_, row) + unit, units);
+          next[0].store_partial(y + unit, units);
           if constexpr (Cell::kStates > 1) next[1].store(states_next + row * padded + unit);
           if (saving_) {
 #pragma GCC unroll 8
@@ -362,18 +404,40 @@ class ForwardPass {
 
   void write_final_states() {
     const LayerShape& s = args_.shape;
-    const int64_t last = s.seq_len - 1;
-    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
-      const int64_t offset = (direction_ * s.batch + row) * s.hidden;
-      copy_units(y_row(last, row), static_cast<T*>(args_.final_states[0]) + offset);
+    const Range rows = plan_.split.rows > 1 ? share(s.batch, member_, plan_.split.rows) : rows_;
+    // The last step is that of time 0, or of the last time that has the row.
+    int64_t time = steps_.uneven() || direction_ ? 0 : s.seq_len - 1;
+    for (int64_t row = rows.end - 1; row >= rows.begin; --row) {
+      if (direction_ == 0)
+        while (time + 1 < s.seq_len && steps_.count(time + 1) > row) ++time;
+      const bool any = steps_.count(time) > row;
+      const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden;
+      T* const hidden = static_cast<T*>(args_.final_states[0]) + offset;
+      if (any)
+        copy_units(y_row(time, row), hidden);
+      else
+        copy_units(args_.initial[0] ? static_cast<const T*>(args_.initial[0]) + offset : nullptr, hidden);
       if (Cell::kStates > 1)
-        copy_units(states_after(last) + row * plan_.layout.padded, static_cast<T*>(args_.final_states[1]) + offset);
+        copy_units((any ? states_after(steps_.time_of(time)) : base_ + plan_.state) + row * plan_.layout.padded,
+                   static_cast<T*>(args_.final_states[1]) + offset);
+    }
+  }
+
+  /// Zeroes what belongs to no row of a padded y.
+  void zero_padding() {
+    const LayerShape& s = args_.shape;
+    const Range times = share(args_.rows.padded_steps, member_, plan_.split.group());
+    for (int64_t time = times.begin; time < times.end; ++time) {
+      for (int64_t row = time < s.seq_len ? steps_.count(time) : 0; row < s.batch; ++row) {
+        T* const y = y_row(time, row);
+        for (int64_t i = 0; i < s.hidden; ++i) y[i] = T(0);
+      }
     }
   }
 
   void copy_units(const T* from, T* to) const {
     const int64_t end = blocks_.end * W < args_.shape.hidden ? blocks_.end * W : args_.shape.hidden;
-    for (int64_t unit = blocks_.begin * W; unit < end; ++unit) to[unit] = from[unit];
+    for (int64_t unit = blocks_.begin * W; unit < end; ++unit) to[unit] = from ? from[unit] : T(0);
   }
 
   const ForwardArgs& args_;
@@ -381,15 +445,15 @@ class ForwardPass {
   T* scratch_;
   Barrier* barrier_;
   int member_;
+  StepRows steps_;
+  PreviousStates<T> previous_;
   Range rows_, blocks_;
   // Of the direction at hand:
   int direction_;
   T *base_, *reserve_;
   bool saving_;
   // Of the chunk and the step at hand:
-  int64_t chunk_start_, step_;
-  const T* hidden_prev_;
-  int64_t hidden_stride_;
+  int64_t chunk_start_, chunk_stop_, chunk_row_, step_, time_;
 };
 
 }  // namespace FASTRNN_ISA

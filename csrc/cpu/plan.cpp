@@ -17,14 +17,17 @@ constexpr int64_t kLargeWeights = int64_t(2) << 20;  // numbers
 
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
+/// Rows of a step, on average where sequences differ in length.
+int64_t rows_of_step(const LayerShape& s) { return (s.total_rows() + s.seq_len - 1) / s.seq_len; }
+
 double step_work(const CellTraits& cell, const LayerShape& s) {
-  return 2.0 * double(s.batch) * cell.gates * double(s.hidden) * double(s.hidden);
+  return 2.0 * double(rows_of_step(s)) * cell.gates * double(s.hidden) * double(s.hidden);
 }
 
 /// Threads that have enough rows each.
 int64_t threads_by_rows(const CellTraits& cell, const LayerShape& s) {
   const bool large = cell.gates * s.hidden * s.hidden > kLargeWeights;
-  return s.batch / (large ? kRowsPerThreadLarge : kRowsPerThread);
+  return rows_of_step(s) / (large ? kRowsPerThreadLarge : kRowsPerThread);
 }
 
 ThreadSplit split_group(const CellTraits& cell, const LayerShape& s, int64_t blocks, int threads) {
@@ -45,7 +48,7 @@ ThreadSplit split_group(const CellTraits& cell, const LayerShape& s, int64_t blo
 }
 
 ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t blocks, int threads) {
-  const double work = double(s.seq_len) * double(s.batch) * 2.0 * cell.gates * double(s.hidden) *
+  const double work = double(s.total_rows()) * 2.0 * cell.gates * double(s.hidden) *
                       double(s.hidden + s.input) * s.directions;
   if (threads <= 1 || work < kSerialWork) return {};
   if (s.directions == 2 && threads_by_rows(cell, s) < threads) {
@@ -61,7 +64,7 @@ ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t b
 /// A question of shape only: packed and unpacked forward kernels add in different orders.
 bool worth_packing(const LayerShape& s) {
   const int64_t rows = s.hidden <= 128 ? std::max<int64_t>(8, s.hidden / 8) : s.hidden < 768 ? 64 : 40;
-  return s.seq_len * s.batch >= rows;
+  return s.total_rows() >= rows;
 }
 
 /// Hands out consecutive, cache-line aligned pieces of scratch memory.
@@ -86,8 +89,8 @@ Layout make_layout(const CellTraits& cell, const LayerShape& s, int lanes, int i
   l.lanes = lanes;
   l.blocks = (s.hidden + lanes - 1) / lanes;
   l.padded = l.blocks * lanes;
-  l.reserve_gates = s.seq_len * s.batch * l.padded * cell.reserve;
-  l.reserve_states = s.seq_len * s.batch * l.padded * (cell.states - 1);
+  l.reserve_gates = s.total_rows() * l.padded * cell.reserve;
+  l.reserve_states = s.total_rows() * l.padded * (cell.states - 1);
   l.reserve_direction = l.reserve_gates + l.reserve_states;
   l.reserve_bytes = l.reserve_direction * s.directions * itemsize;
   return l;
@@ -103,12 +106,13 @@ ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int la
   p.gates_row = p.layout.padded * p.slots;
 
   // At least 96 rows, so that W_ih is read once for many rows; short rows are taken up to 128 KiB together.
-  const int64_t rows = std::max<int64_t>(1, s.batch / p.split.rows);
+  const int64_t rows = std::max<int64_t>(1, rows_of_step(s) / p.split.rows);
   const int64_t small = (int64_t(128) << 10) / std::max<int64_t>(1, rows * p.gates_row * itemsize);
   p.chunk_steps = std::min(s.seq_len, std::max(small, (96 + rows - 1) / rows));
+  p.chunk_rows = std::max(s.batch, p.chunk_steps * rows_of_step(s));
 
   Arena arena(64 / itemsize);
-  p.zeros = arena.take(s.hidden);
+  p.zeros = arena.take(p.layout.padded);
   const int64_t start = arena.size();
   p.packed_ih = worth_packing(s) ? arena.take(p.layout.padded * cell.gates * s.input) : kNone;
   p.bias = arena.take(p.layout.padded * cell.gates);
@@ -117,7 +121,7 @@ ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int la
     p.split_bias[phase] = arena.take(p.layout.padded * cell.phase_split[phase]);
   }
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
-  p.gates = saves_gates ? kNone : arena.take(p.chunk_steps * s.batch * p.gates_row);
+  p.gates = saves_gates ? kNone : arena.take(p.chunk_rows * p.gates_row);
   p.state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
   p.operand = arena.take(cell.phases > 1 ? s.batch * p.layout.padded : 0);
   p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
@@ -138,16 +142,17 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   // number of threads, because it groups the sums over rows.
   const int64_t wanted_rows = s.hidden >= 512 ? 512 : 256;
   p.chunk_steps = std::min(s.seq_len, std::max<int64_t>(1, wanted_rows / std::max<int64_t>(1, s.batch)));
-  const int64_t rows = p.chunk_steps * s.batch;
+  p.chunk_rows = s.rows ? std::max(s.batch, std::min(wanted_rows, s.rows)) : p.chunk_steps * s.batch;
+  const int64_t rows = p.chunk_rows;
 
   Arena arena(64 / itemsize);
-  p.zeros = arena.take(s.hidden);
+  p.zeros = arena.take(p.layout.padded);
   p.panel_size = rows * 4 * lanes;
   p.panels = arena.take(p.panel_size * p.split.total());
   const int64_t start = arena.size();
   // The unpacked kernels take whole registers only, and read columns: rows 4 KiB apart share cache sets, which at
   // H = 1024 makes them slower than packing from 4 rows on.
-  const bool pack_hh = worth_packing(s) || s.hidden % lanes || (s.hidden >= 1024 && s.seq_len * s.batch >= 4);
+  const bool pack_hh = worth_packing(s) || s.hidden % lanes || (s.hidden >= 1024 && s.total_rows() >= 4);
   const bool pack_ih = pack_hh || s.input % lanes;
   p.packed_ih = pack_ih && args.d_x.data ? arena.take(p.padded_input * p.layout.padded * cell.gates) : kNone;
   for (int phase = 0; phase < cell.phases; ++phase)
@@ -172,7 +177,7 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   }
   p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
   arena.take(p.direction_stride);
-  p.d_x_second = p.split.directions > 1 && args.d_x.data ? arena.take(s.seq_len * s.batch * s.input) : kNone;
+  p.d_x_second = p.split.directions > 1 && args.d_x.data ? arena.take(s.total_rows() * s.input) : kNone;
   p.scratch_bytes = arena.size() * itemsize;
   return p;
 }

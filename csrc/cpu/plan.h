@@ -18,7 +18,8 @@ struct ThreadSplit {
 };
 
 /// Layouts that forward and backward agree on; W = lanes of a register, a block = W units.
-/// Reserve, one part a direction: gates [T, B, blocks, slots, W], then states [T, B, blocks * W] for each state but h.
+/// Reserve, one part a direction: gates [rows, blocks, slots, W], then states [rows, blocks * W] for each state but h;
+/// rows are those of the first step, then those of the second, ...
 struct Layout {
   int lanes;
   int64_t blocks, padded;  // ceil(H / W), blocks * W
@@ -34,10 +35,11 @@ struct ForwardPlan {
   Layout layout;
   int slots;            // registers a block has in a row of gates: x_gates before the step, saved values after it
   int64_t gates_row;    // elements of such a row
-  int64_t chunk_steps;  // input projections are made this many steps at a time
-  int64_t zeros;        // [H], stands for a missing h0
+  int64_t chunk_steps;  // input projections are made this many steps at a time,
+  int64_t chunk_rows;   // or where sequences differ in length as many steps as have no more rows than this
+  int64_t zeros;        // [padded], stands for a missing h0 and for states that are reset
   int64_t packed_ih, packed_hh[kMaxPhases], bias, split_bias[kMaxPhases], unit_params;
-  int64_t gates;    // [chunk_steps, B, gates_row], kNone where the reserve takes them
+  int64_t gates;    // [chunk_rows, gates_row], kNone where the reserve takes them
   int64_t state;    // [B, padded]: c, or its initial value where the reserve takes the others
   int64_t operand;  // [B, padded]: operand of the second phase
   int64_t direction_stride, scratch_bytes;
@@ -46,7 +48,8 @@ struct ForwardPlan {
 struct BackwardPlan {
   ThreadSplit split;
   Layout layout;
-  int64_t chunk_steps;  // weight gradients are summed this many steps at a time
+  int64_t chunk_steps;  // weight gradients are summed this many steps at a time,
+  int64_t chunk_rows;   // or as many as have no more rows than this
   int64_t padded_input;
   int64_t zeros, panels, panel_size;  // per thread: [chunk rows, 4 W], a strip of x or h for the weight gradients
   int64_t packed_ih, packed_hh[kMaxPhases], unit_params;
@@ -54,7 +57,7 @@ struct BackwardPlan {
   // Rows of gradients of the pre-activations, for the chunk; two sets, used in turn.
   int64_t d_x_row, d_h_row[kMaxPhases], d_p_row;
   int64_t d_x_gates[2], d_h_gates[2][kMaxPhases], d_p[2], operand[2];
-  int64_t d_x_second;  // [T, B, I]: the second direction's d_x where both run at once
+  int64_t d_x_second;  // [total rows, I]: the second direction's d_x where both run at once
   int64_t direction_stride, scratch_bytes;
 };
 
