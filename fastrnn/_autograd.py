@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from fastrnn import _composed
-from fastrnn._layouts import STEP
+from fastrnn._layouts import PACKED, STEP
+from fastrnn._lengths import Rows
 from fastrnn._native import core
 from fastrnn._plan import CELL_INFO, LayerPlan
 
@@ -62,21 +63,26 @@ def forward_engine(
     y: Tensor,
     final: tuple[int, ...],
     reserve: int,
+    rows: Rows | None = None,
 ) -> None:
     """``core.forward`` on tensors; the states as addresses, for the caller may hold more in one."""
     strides = x.stride()
+    x_at: tuple[int, ...] = (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
+    if plan.x_layout == PACKED:
+        x_at = x_at[:2]
     core.forward(
         plan.cell,
         plan.number,
         plan.isa,
         _num_threads(),
         plan.sizes,
-        (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim]),
+        x_at,
         _addresses(weights, plan.params_per_direction),
         initial,
         (y.data_ptr(), *plan.y_steps),
         final,
         reserve,
+        *(() if rows is None else (rows.addresses(),)),
     )
 
 
@@ -90,9 +96,11 @@ def backward_engine(
     reserve: Tensor,
     grads: Sequence[Tensor | None],
     wanted: Sequence[bool],
+    rows: Rows | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of ``(x, h0, c0, *weights)`` where ``wanted``, given those of the outputs."""
     grad_y = grads[0]
+    grad_y_at: tuple[int, ...]
     if grad_y is None:
         grad_y_at = (0, 0, 0)
     else:
@@ -100,6 +108,8 @@ def backward_engine(
             grad_y = grad_y.resolve_neg().contiguous()
         strides = grad_y.stride()
         grad_y_at = (grad_y.data_ptr(), strides[plan.y_time_dim], strides[plan.y_batch_dim])
+        if plan.y_layout == PACKED:
+            grad_y_at = grad_y_at[:2]
     # A step's grad_y is the gradient of its hidden state, too.
     grad_h_n = None if plan.x_layout == STEP else _contiguous(grads[1])
     grad_final: tuple[int, ...] = (0 if grad_h_n is None else grad_h_n.data_ptr(),)
@@ -114,23 +124,28 @@ def backward_engine(
         initial += (0 if c0 is None else c0.data_ptr(),)
         grad_initial += (0 if grad_c0 is None else grad_c0.data_ptr(),)
     grad_x = None
-    grad_x_at = (0, 0, 0)
+    grad_x_at: tuple[int, ...] = (0, 0, 0)
     if wanted[0]:
         strides = plan.x_strides
         grad_x = x.new_empty_strided(plan.x_shape, strides)
         grad_x_at = (grad_x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
+        if plan.x_layout == PACKED:
+            grad_x_at = grad_x_at[:2]
     grad_weights = [
         torch.empty_like(weight) if weight is not None and want else None
         for weight, want in zip(weights, wanted[3:], strict=True)
     ]
     strides = x.stride()
+    x_at: tuple[int, ...] = (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
+    if plan.x_layout == PACKED:
+        x_at = x_at[:2]
     core.backward(
         plan.cell,
         plan.number,
         plan.isa,
         _num_threads(),
         plan.sizes,
-        (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim]),
+        x_at,
         _addresses(weights, plan.params_per_direction),
         initial,
         (y.data_ptr(), *plan.y_steps),
@@ -140,21 +155,24 @@ def backward_engine(
         grad_x_at,
         _addresses(grad_weights, plan.params_per_direction),
         grad_initial,
+        *(() if rows is None else (rows.addresses(),)),
     )
     return (grad_x, grad_h0, grad_c0, *grad_weights)
 
 
 class _Layer(torch.autograd.Function):
-    """``(plan, x, h0, c0, *weights) -> (y, h_n[, c_n])``, for a step ``(y[, c_n])``.
+    """``(plan, rows, x, h0, c0, *weights) -> (y, h_n[, c_n])``, for a step ``(y[, c_n])``.
 
-    ``c0`` is None for a cell with one state; a state given as None is zero.  Written with the
-    cost of each line in mind: for a small layer this is most of the time of a call.
+    ``rows`` is None where every step has all rows and nothing is reset; ``c0`` is None for a cell
+    with one state; a state given as None is zero.  Written with the cost of each line in mind:
+    for a small layer this is most of the time of a call.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         plan: LayerPlan,
+        rows: Rows | None,
         x: Tensor,
         h0: Tensor | None,
         c0: Tensor | None,
@@ -177,10 +195,11 @@ class _Layer(torch.autograd.Function):
             outputs = (y, c_n) if is_step else (y, h_n, c_n)
             initial = (h0_at, 0 if c0 is None else c0.data_ptr())
             final = (h_n.data_ptr(), c_n.data_ptr())
-        forward_engine(plan, x, initial, weights, y, final, reserve.data_ptr())
+        forward_engine(plan, x, initial, weights, y, final, reserve.data_ptr(), rows)
         ctx.save_for_backward(x, h0, c0, y, reserve, *weights)
         ctx.set_materialize_grads(False)
         ctx.plan = plan
+        ctx.rows = rows
         return outputs
 
     @staticmethod
@@ -193,7 +212,10 @@ class _Layer(torch.autograd.Function):
         ):
             return _backward_composed(ctx, grads)
         x, h0, c0, y, reserve, *weights = ctx.saved_tensors
-        return (None, *backward_engine(ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[1:]))
+        found = backward_engine(
+            ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[2:], ctx.rows
+        )
+        return (None, None, *found)
 
 
 apply_layer: Callable[..., tuple[Tensor, ...]] = _Layer.apply
@@ -207,7 +229,8 @@ def _contiguous(grad: Tensor | None) -> Tensor | None:
 def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
     x, h0, c0, _, _, *weights = ctx.saved_tensors
     inputs = (x, h0, c0, *weights)
-    return (None, *composed_gradients(ctx.plan, inputs, ctx.needs_input_grad[1:], grads))
+    wanted = ctx.needs_input_grad[2:]
+    return (None, None, *composed_gradients(ctx.plan, inputs, wanted, grads, ctx.rows))
 
 
 def composed_gradients(
@@ -215,6 +238,7 @@ def composed_gradients(
     tensors: Sequence[Tensor | None],
     wanted: Sequence[bool],
     grads: Sequence[Tensor | None],
+    rows: Rows | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of ``(x, h0, c0, *weights)`` that can be differentiated, or come in batches (vmap).
 
@@ -240,6 +264,7 @@ def composed_gradients(
             inputs[1 : 1 + plan.num_states],
             [None if w is None else w.to(x.dtype) for w in inputs[3:]],
             plan.params_per_direction,
+            rows,
         )
         if plan.x_layout == STEP:
             outputs = (outputs[0], *outputs[2:])

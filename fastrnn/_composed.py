@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from fastrnn._layouts import BATCH_FIRST, STEP, UNBATCHED
+from fastrnn._layouts import BATCH_FIRST, PACKED, STEP, UNBATCHED
+from fastrnn._lengths import Rows
+from fastrnn._rows import pack, reset_steps, sort_state, unpack, unsort_state
 
 __all__ = ["STEPS", "layer", "planned_layer", "stack"]
 
@@ -115,24 +117,32 @@ def walk(
     state: State,
     params: Sequence[Tensor | None],
     reverse: bool,
+    resets: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], State]:
     """One direction: the hidden state of every step, in the order of time, and the final state.
 
     Steps may differ in their number of rows, as in a packed sequence (longest first): a row
     whose sequence is over keeps its state, one whose sequence starts later (walking backwards)
-    starts from its initial state.
+    starts from its initial state.  ``resets`` has a mask of each step's rows: there the state
+    before the step is zero.
     """
     step = STEPS[cell]
     _, weight_hh, _, bias_hh, extra = params
     assert weight_hh is not None
     outputs: list[Tensor] = []
-    for gates in reversed(x_gates) if reverse else x_gates:
+    times = range(len(x_gates))
+    for time in reversed(times) if reverse else times:
+        gates = x_gates[time]
         rows = gates.shape[0]
+        before = state if rows == state[0].shape[0] else tuple(s[:rows] for s in state)
+        if resets is not None:
+            mask = resets[time].unsqueeze(-1)
+            before = tuple(torch.where(mask, torch.zeros_like(s), s) for s in before)
+        running = step(gates, before, weight_hh, bias_hh, extra)
         if rows == state[0].shape[0]:
-            state = step(gates, state, weight_hh, bias_hh, extra)
+            state = running
             outputs.append(state[0])
         else:
-            running = step(gates, tuple(s[:rows] for s in state), weight_hh, bias_hh, extra)
             state = tuple(torch.cat((r, s[rows:])) for r, s in zip(running, state, strict=True))
             outputs.append(running[0])
     return (outputs[::-1] if reverse else outputs), state
@@ -143,6 +153,8 @@ def layer(
     steps: Sequence[Tensor],
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
+    batch_size: int,
+    resets: Sequence[Tensor] | None = None,
 ) -> tuple[list[Tensor], tuple[Tensor, ...]]:
     """One layer over ``steps`` (each [B_t, I]); ``weights`` are 5 a direction, in the order
     weight_ih, weight_hh, bias_ih, bias_hh, extra; initial and final states are [D, B, H].
@@ -159,11 +171,12 @@ def layer(
         if NUM_STATES.get(cell) == 2:
             projected = cell == "lstm" and extra is not None
             widths.append(extra.shape[-1] if projected and extra is not None else widths[0])
+        like = steps[0] if steps else weight_ih  # all sequences may be empty
         state = tuple(
-            steps[0].new_zeros(steps[0].shape[0], width) if given is None else given[direction]
+            like.new_zeros(batch_size, width) if given is None else given[direction]
             for given, width in zip(initial, widths, strict=True)
         )
-        results.append(walk(cell, x_gates, state, params, reverse=direction == 1))
+        results.append(walk(cell, x_gates, state, params, direction == 1, resets))
     outputs = [torch.cat(per_step, -1) for per_step in zip(*(r[0] for r in results), strict=True)]
     finals = tuple(torch.stack(states) for states in zip(*(r[1] for r in results), strict=True))
     return outputs, finals
@@ -176,11 +189,14 @@ def stack(
     initial: Sequence[Tensor | None],
     weights: Sequence[Sequence[Tensor | None]],
     dropout: float,
+    resets: Sequence[Tensor] | None = None,
+    batch_size: int | None = None,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of a stack of layers with ``dropout`` between them.
 
-    ``x`` is [T, B, I], or the rows of a packed sequence with its ``batch_sizes``; ``weights`` has
-    one entry a layer, as for `layer`; the states hold all layers and directions.
+    ``x`` is [T, B, I], or the rows of a packed sequence with its ``batch_sizes``; ``batch_size``
+    is that of the first step unless there are empty sequences, too.  ``weights`` has one entry a
+    layer, as for `layer`; the states hold all layers and directions.
     """
     states: list[tuple[Tensor, ...]] = []
     for index, layer_weights in enumerate(weights):
@@ -188,13 +204,43 @@ def stack(
             x = torch.dropout(x, dropout, True)
         directions = len(layer_weights) // 5
         here = slice(index * directions, (index + 1) * directions)
-        steps = x.unbind(0) if batch_sizes is None else x.split(batch_sizes)
-        outputs, finals = layer(
-            cell, steps, [None if s is None else s[here] for s in initial], layer_weights
-        )
-        x = torch.stack(outputs) if batch_sizes is None else torch.cat(outputs)
+        here_initial = [None if s is None else s[here] for s in initial]
+        if batch_sizes is None:
+            outputs, finals = layer(
+                cell, x.unbind(0), here_initial, layer_weights, x.shape[1], resets
+            )
+            x = torch.stack(outputs)
+        else:
+            first = batch_sizes[0] if batch_size is None else batch_size
+            x, *finals_list = _packed_layer(
+                cell, x, batch_sizes, here_initial, layer_weights, first, resets
+            )
+            finals = tuple(finals_list)
         states.append(finals)
     return (x, *(torch.cat(parts) for parts in zip(*states, strict=True)))
+
+
+def _packed_layer(
+    cell: str,
+    x: Tensor,
+    batch_sizes: list[int],
+    initial: Sequence[Tensor | None],
+    weights: Sequence[Tensor | None],
+    batch_size: int,
+    resets: Sequence[Tensor] | None,
+) -> tuple[Tensor, ...]:
+    """`layer` from rows in packed order to rows in packed order."""
+    steps = x.split(batch_sizes) if batch_sizes else ()
+    outputs, finals = layer(cell, steps, initial, weights, batch_size, resets)
+    if outputs:
+        return (torch.cat(outputs), *finals)
+    # No rows, but still a result that depends on the input and the weights.
+    parts = [
+        linear(x, weight_ih)[:, : weight_hh.shape[-1]]
+        for weight_ih, weight_hh in zip(weights[::5], weights[1::5], strict=True)
+        if weight_ih is not None and weight_hh is not None
+    ]
+    return (torch.cat(parts, -1), *finals)
 
 
 def planned_layer(
@@ -205,6 +251,7 @@ def planned_layer(
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
     params_per_direction: int,
+    rows: Rows | None = None,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of one layer in the engine's layouts."""
     padded: list[Tensor | None] = []
@@ -219,8 +266,19 @@ def planned_layer(
         x, initial = x.unsqueeze(-2), [None if s is None else s.unsqueeze(-2) for s in initial]
     if x_layout == STEP:
         x, initial = x.unsqueeze(0), [None if s is None else s.unsqueeze(0) for s in initial]
-    outputs, finals = layer(cell, x.unbind(0), initial, padded)
-    result = [torch.stack(outputs), *finals]
+    resets = None if rows is None else reset_steps(rows, x.device)
+    if rows is not None and rows.batch_sizes is not None:
+        initial = [None if s is None else sort_state(rows, s) for s in initial]
+        packed = x if x_layout == PACKED else pack(rows, x)
+        sizes = rows.batch_sizes.tolist()
+        y, *sorted_states = _packed_layer(
+            cell, packed, sizes, initial, padded, rows.batch_size, resets
+        )
+        y = y if y_layout == PACKED else unpack(rows, y)
+        result = [y, *(unsort_state(rows, state) for state in sorted_states)]
+    else:
+        outputs, finals = layer(cell, x.unbind(0), initial, padded, x.shape[1], resets)
+        result = [torch.stack(outputs), *finals]
     if x_layout == STEP:
         result = [tensor.squeeze(0) for tensor in result]
     if missing_batch:

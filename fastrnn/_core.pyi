@@ -51,7 +51,7 @@ def scratch_bytes() -> int:
     """Bytes the scratch cache holds idle at the moment."""
 
 def reserve_size(cell: int, number: int, isa: int, sizes: tuple[int, ...]) -> int:
-    """Bytes of reserve for ``sizes = (seq_len, batch, input, hidden, directions)``."""
+    """Bytes of reserve for ``sizes = (seq_len, batch, input, hidden, directions[, rows])``."""
 
 def alloc_block(nbytes: int) -> Any:
     """uint8 NumPy array over pooled, 64-byte aligned memory; returns to the pool when freed."""
@@ -62,19 +62,28 @@ def alloc_block(nbytes: int) -> Any:
 #   all C-contiguous; either both biases are given or both are 0.
 # initial, final: one address a state (h, then c), each C-contiguous [D, B, H];
 #   0 in initial = zeros.
-# x [T, B, I] and y [T, B, D*H] as (address, stride_t, stride_b).
+# x [T, B, I] and y [T, B, D*H] as (address, stride_t, stride_b), or in packed order, that is the
+#   rows of the first step, then those of the second, ..., as (address, stride).
+# rows, for sequences of different lengths and for resets: (batch_sizes, order, resets,
+#   padded_steps). Sequences are numbered from the longest to the shortest. batch_sizes: address
+#   of int64 [T], each at least 1, not increasing; their sum is rows in sizes; 0: always all.
+#   order: address of int64 [B], the place of each sequence in the states and in padded x and y;
+#   0: its number. resets: address of one byte a row, in packed order, 1 where the state before
+#   the row is zeroed; 0: none. padded_steps: steps that padded y and grad_x have, at least T; what
+#   belongs to no row is zeroed.
 def forward(
     cell: int,
     number: int,  # 4: float32, 8: float64, 2: bfloat16, 1: float16; + 16: float32 parameters
     isa: int,
     threads: int,  # 0: num_threads()
-    sizes: tuple[int, int, int, int, int],
-    x: tuple[int, int, int],
+    sizes: tuple[int, ...],
+    x: tuple[int, ...],
     weights: tuple[tuple[int, int, int, int, int], ...],
     initial: tuple[int, ...],
-    y: tuple[int, int, int],
+    y: tuple[int, ...],
     final: tuple[int, ...],
     reserve: int,  # 0: inference, nothing saved
+    rows: tuple[int, int, int, int] = ...,
     /,
 ) -> None: ...
 
@@ -88,17 +97,18 @@ def backward(
     number: int,
     isa: int,
     threads: int,
-    sizes: tuple[int, int, int, int, int],
-    x: tuple[int, int, int],
+    sizes: tuple[int, ...],
+    x: tuple[int, ...],
     weights: tuple[tuple[int, int, int, int, int], ...],
     initial: tuple[int, ...],
-    y: tuple[int, int, int],
+    y: tuple[int, ...],
     reserve: int,
-    grad_y: tuple[int, int, int],
+    grad_y: tuple[int, ...],
     grad_final: tuple[int, ...],
-    grad_x: tuple[int, int, int],
+    grad_x: tuple[int, ...],
     grad_weights: tuple[tuple[int, int, int, int, int], ...],
     grad_initial: tuple[int, ...],
+    rows: tuple[int, int, int, int] = ...,
     /,
 ) -> None: ...
 

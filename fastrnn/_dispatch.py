@@ -12,6 +12,7 @@ from torch.nn import Parameter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from fastrnn._autograd import apply_layer, forward_engine
+from fastrnn._lengths import Rows
 from fastrnn._plan import LayerPlan, StackPlan
 
 __all__ = [
@@ -150,11 +151,12 @@ def run_stack(
     initial: tuple[Tensor | None, ...],
     weights: Sequence[Tensor | None],
     dropout: float = 0.0,
+    rows: Rows | None = None,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of all layers, with ``dropout`` between them."""
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
-        return _run_training(plan, x, initial, weights, dropout)
+        return _run_training(plan, x, initial, weights, dropout, rows)
     h_n = x.new_empty_strided(plan.state_shape, plan.state_strides)
     finals: tuple[Tensor, ...] = (h_n,)
     if len(initial) == 2:
@@ -164,7 +166,7 @@ def run_stack(
     layers = plan.layers
     if len(layers) == 1:
         y = x.new_empty_strided(layers[0].y_shape, layers[0].y_strides)
-        forward_engine(layers[0], x, tuple(initial_at), weights, y, tuple(final_at), 0)
+        forward_engine(layers[0], x, tuple(initial_at), weights, y, tuple(final_at), 0, rows)
         return (y, *finals)
     count = len(layers[0].weight_shapes)
     for index, layer in enumerate(layers):
@@ -180,6 +182,7 @@ def run_stack(
             y,
             tuple([at + offset for at in final_at]),
             0,
+            rows,
         )
         x = y
     return (x, *finals)
@@ -191,11 +194,12 @@ def _run_training(
     initial: tuple[Tensor | None, ...],
     weights: Sequence[Tensor | None],
     dropout: float,
+    rows: Rows | None,
 ) -> tuple[Tensor, ...]:
     h0 = initial[0]
     c0 = initial[1] if len(initial) == 2 else None
     if len(plan.layers) == 1:
-        return apply_layer(plan.layers[0], x, h0, c0, *weights)
+        return apply_layer(plan.layers[0], rows, x, h0, c0, *weights)
     per_layer = plan.layers[0].state_shape[0]
     h0_layers = [None] * len(plan.layers) if h0 is None else h0.split(per_layer)
     c0_layers = [None] * len(plan.layers) if c0 is None else c0.split(per_layer)
@@ -205,7 +209,9 @@ def _run_training(
         if start and dropout:
             x = torch.dropout(x, dropout, True)
         count = len(layer.weight_shapes)
-        x, *finals = apply_layer(layer, x, h0_layer, c0_layer, *weights[start : start + count])
+        x, *finals = apply_layer(
+            layer, rows, x, h0_layer, c0_layer, *weights[start : start + count]
+        )
         states.append(tuple(finals))
         start += count
     return (x, *(torch.cat(parts) for parts in zip(*states, strict=True)))
@@ -221,7 +227,7 @@ def run_step(
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
         c0 = initial[1] if len(initial) == 2 else None
-        return apply_layer(plan, x, initial[0], c0, *weights)
+        return apply_layer(plan, None, x, initial[0], c0, *weights)
     finals = [x.new_empty_strided(plan.state_shape, plan.state_strides) for _ in initial]
     forward_engine(
         plan,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 
-from fastrnn._layouts import BATCH_FIRST, STEP, TIME_FIRST, UNBATCHED
+from fastrnn._layouts import BATCH_FIRST, PACKED, STEP, TIME_FIRST, UNBATCHED
 from fastrnn._native import core
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LayerPlan",
     "StackPlan",
     "layer_plan",
+    "rows_plan",
     "stack_plan",
     "step_plan",
 ]
@@ -42,7 +44,7 @@ class LayerPlan:
     itemsize: int
     weight_dtype: torch.dtype
     isa: int  # the reserve's layout depends on it, so backward must use the forward's
-    sizes: tuple[int, int, int, int, int]  # seq_len, batch, input, hidden, directions
+    sizes: tuple[int, ...]  # seq_len, batch, input, hidden, directions[, rows]
     num_states: int
     x_layout: int
     y_layout: int
@@ -54,7 +56,7 @@ class LayerPlan:
     x_strides: tuple[int, ...]  # of a contiguous x, for its gradient
     y_shape: tuple[int, ...]
     y_strides: tuple[int, ...]  # rows of one step lie together whatever the layout, as in torch
-    y_steps: tuple[int, int]  # of y: from one step, or one row of the batch, to the next
+    y_steps: tuple[int, ...]  # of y: from one step, and one row of the batch, to the next
     state_shape: tuple[int, ...]
     state_strides: tuple[int, ...]
     reserve_bytes: int
@@ -75,7 +77,7 @@ class StackPlan:
 
 
 # Time and batch dimensions; where there is none of the kind, any will do: it has one entry.
-_DIMS = {TIME_FIRST: (0, 1), BATCH_FIRST: (1, 0), UNBATCHED: (0, 0), STEP: (0, 0)}
+_DIMS = {TIME_FIRST: (0, 1), BATCH_FIRST: (1, 0), UNBATCHED: (0, 0), STEP: (0, 0), PACKED: (0, 0)}
 
 
 def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -104,6 +106,15 @@ def _time_major_strides(layout: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (features, max(batch_size, 1) * features, 1)
 
 
+class Uneven(NamedTuple):
+    """Sequences of different lengths."""
+
+    longest: int
+    padded_steps: int
+    batch_size: int
+    rows: int  # of all steps together
+
+
 @lru_cache(maxsize=4096)
 def layer_plan(
     isa: int,
@@ -115,6 +126,7 @@ def layer_plan(
     hidden_size: int,
     num_directions: int,
     mixed: bool = False,
+    uneven: Uneven | None = None,
 ) -> LayerPlan:
     """Plan of one layer (all its directions) for an input of shape ``x_shape``.
 
@@ -128,14 +140,28 @@ def layer_plan(
     y_time_dim, y_batch_dim = _DIMS[y_layout]
     seq_len = 1 if x_layout == STEP else x_shape[time_dim]
     batch_size = x_shape[batch_dim] if rank == 3 or (x_layout == STEP and rank == 2) else 1
+    if uneven is not None:
+        batch_size = uneven.batch_size
     if batch_size == 1:  # any stride will do; this one tells the engine that rows lie evenly
         batch_dim, y_batch_dim = time_dim, y_time_dim
     input_size = x_shape[-1]
-    sizes = (seq_len, batch_size, input_size, hidden_size, num_directions)
-    y_shape = _shape(y_layout, seq_len, batch_size, num_directions * hidden_size, rank)
+    width = num_directions * hidden_size
+    sizes: tuple[int, ...] = (seq_len, batch_size, input_size, hidden_size, num_directions)
+    if uneven is None:
+        y_shape = _shape(y_layout, seq_len, batch_size, width, rank)
+    else:
+        longest, padded_steps, _, rows = uneven
+        sizes = (longest, batch_size, input_size, hidden_size, num_directions, rows)
+        y_shape = (
+            (rows, width)
+            if y_layout == PACKED
+            else _shape(y_layout, padded_steps, batch_size, width, 3)
+        )
     y_strides = _time_major_strides(y_layout, y_shape)
     if x_layout == STEP:
         state_shape = y_shape
+    elif uneven is not None:
+        state_shape = (num_directions, batch_size, hidden_size)
     elif x_layout == UNBATCHED:
         state_shape = (num_directions, hidden_size)
     else:
@@ -167,7 +193,7 @@ def layer_plan(
         x_strides=_contiguous_strides(x_shape),
         y_shape=y_shape,
         y_strides=y_strides,
-        y_steps=(y_strides[y_time_dim], y_strides[y_batch_dim]),
+        y_steps=(width,) if y_layout == PACKED else (y_strides[y_time_dim], y_strides[y_batch_dim]),
         state_shape=state_shape,
         state_strides=_contiguous_strides(state_shape),
         reserve_bytes=core.reserve_size(cell, number, isa, sizes),
@@ -201,6 +227,60 @@ def stack_plan(
         return "input is empty"
     layout = UNBATCHED if rank == 2 else BATCH_FIRST if batch_first else TIME_FIRST
     between = UNBATCHED if rank == 2 else TIME_FIRST  # layers hand on [T, B, F], as in torch
+    return _stack(
+        isa, cell, dtype, x_shape, layout, between, hidden_size, num_layers, num_directions, mixed
+    )
+
+
+@lru_cache(maxsize=1024)
+def rows_plan(
+    isa: int,
+    cell: int,
+    dtype: torch.dtype,
+    x_shape: tuple[int, ...],
+    layout: int,
+    uneven: Uneven,
+    input_size: int,
+    hidden_size: int,
+    num_layers: int,
+    num_directions: int,
+    mixed: bool = False,
+) -> StackPlan | str:
+    """`stack_plan` for sequences of different lengths; layers hand on rows in packed order."""
+    if dtype not in _ITEM_SIZES:
+        return f"input is {dtype}"
+    if x_shape[-1] != input_size:
+        return f"input has {x_shape[-1]} features instead of {input_size}"
+    if uneven.rows == 0 or 0 in x_shape:
+        return "input is empty"
+    return _stack(
+        isa,
+        cell,
+        dtype,
+        x_shape,
+        layout,
+        PACKED,
+        hidden_size,
+        num_layers,
+        num_directions,
+        mixed,
+        uneven,
+    )
+
+
+def _stack(
+    isa: int,
+    cell: int,
+    dtype: torch.dtype,
+    x_shape: tuple[int, ...],
+    layout: int,
+    between: int,
+    hidden_size: int,
+    num_layers: int,
+    num_directions: int,
+    mixed: bool,
+    uneven: Uneven | None = None,
+) -> StackPlan:
     layers: list[LayerPlan] = []
     for layer in range(num_layers):
         y_layout = layout if layer == num_layers - 1 else between
@@ -215,6 +295,7 @@ def stack_plan(
                 hidden_size,
                 num_directions,
                 mixed,
+                uneven,
             )
         )
     one = layers[0].state_shape

@@ -18,8 +18,8 @@ struct LayerShape {
   FASTRNN_HD int64_t total_rows() const { return rows ? rows : seq_len * batch; }
 };
 
-/// [T, B, features], or packed: the rows of the first step, then those of the second, ... (stride_t counts for nothing).
-/// Strides in elements, features contiguous.
+/// [T, B, features], or packed: the rows of the first step, then those of the second, ... (stride_t counts for
+/// nothing). Strides in elements, features contiguous.
 struct Sequence {
   void* data;
   int64_t stride_t, stride_b;

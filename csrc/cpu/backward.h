@@ -57,9 +57,9 @@ class BackwardPass {
     set_ = 0;
     for (int64_t stop = s.seq_len; stop > 0; stop = chunk_start_) {
       chunk_stop_ = stop;
-      chunk_start_ = steps_.uneven()             ? steps_.chunk_start(stop, plan_.chunk_rows)
+      chunk_start_ = steps_.uneven()            ? steps_.chunk_start(stop, plan_.chunk_rows)
                      : stop > plan_.chunk_steps ? stop - plan_.chunk_steps
-                                                 : 0;
+                                                : 0;
       chunk_row_ = steps_.first(first_time());
       if (shares_rows_anew()) rows_ = steps_.share_of(first_time(), last_time() + 1, member_, plan_.split.rows);
       for (int64_t step = stop - 1; step >= chunk_start_; --step) run_step(step);
@@ -253,10 +253,10 @@ class BackwardPass {
     Pack<V, Cell::kStates> prev;
   };
 
-  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev, const T* state_prev) const {
+  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev,
+                                const T* state_prev) const {
     const int64_t unit = block * W;
-    const T* reserve =
-        reserve_ + ((steps_.first(time_) + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
+    const T* reserve = reserve_ + ((steps_.first(time_) + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
 #pragma GCC unroll 8
     for (int i = 0; i < Cell::kReserve; ++i) out.reserve[i] = V::load(reserve + i * W);
 #pragma GCC unroll 8
@@ -372,22 +372,15 @@ class BackwardPass {
     const LayerShape& s = args_.shape;
     const Parameters& d = args_.d_params[direction_];
     const T* d_x_gates = base_ + plan_.d_x_gates[set_];
-    WeightGradients<T> sums{member_,
-                            members_,
-                            0,
-                            panel_,
-                            s.hidden,
-                            plan_.layout.blocks,
-                            chunk_size(),
-                            chunk_stop_ == s.seq_len};
+    WeightGradients<T> sums{
+        member_, members_, 0, panel_, s.hidden, plan_.layout.blocks, chunk_size(), chunk_stop_ == s.seq_len};
     auto cursor = first_of_chunk();
-    sums.matrix({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input,
-                [&](int64_t chunk) {
-                  if (chunk == 0) cursor = first_of_chunk();
-                  const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
-                  cursor.next();
-                  return x;
-                });
+    sums.matrix({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input, [&](int64_t chunk) {
+      if (chunk == 0) cursor = first_of_chunk();
+      const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
+      cursor.next();
+      return x;
+    });
     sums.vector({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.bias_ih));
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {

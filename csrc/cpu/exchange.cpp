@@ -19,6 +19,34 @@ void convert_rows(const Transfer& t, int64_t first, int64_t last) {
   }
 }
 
+int64_t transferred_rows(const Transfer& t) { return t.map ? t.map->offsets[t.steps] : t.outer * t.inner; }
+
+/// Between packed rows and a padded sequence.
+void convert_mapped_rows(const Transfer& t, int64_t first, int64_t last) {
+  const int64_t* const offsets = t.map->offsets;
+  int64_t time = std::upper_bound(offsets, offsets + t.steps + 1, first) - offsets - 1;
+  for (int64_t row = first; row < last; ++row) {
+    while (row >= offsets[time + 1]) ++time;
+    const int64_t number = row - offsets[time], place = t.map->order ? t.map->order[number] : number;
+    const int64_t padded_from = time * t.from_outer + place * t.from_inner, packed_to = row * t.to_inner;
+    const int64_t packed_from = row * t.from_inner, padded_to = time * t.to_outer + place * t.to_inner;
+    char* const to = t.to + (t.out ? padded_to : packed_to) * t.to_size;
+    t.convert(t.from + (t.out ? packed_from : padded_from) * t.from_size, to, t.columns);
+    if (t.padding) memset(to + t.columns * t.to_size, 0, size_t(t.padding * t.to_size));
+  }
+}
+
+/// What belongs to no row, of times [first, last).
+void zero_unmapped_rows(const Transfer& t, int64_t first, int64_t last) {
+  for (int64_t time = first; time < last; ++time) {
+    const int64_t count = time < t.steps ? t.map->offsets[time + 1] - t.map->offsets[time] : 0;
+    for (int64_t number = count; number < t.inner; ++number) {
+      const int64_t place = t.map->order ? t.map->order[number] : number;
+      memset(t.to + (time * t.to_outer + place * t.to_inner) * t.to_size, 0, size_t(t.columns * t.to_size));
+    }
+  }
+}
+
 struct Work {
   std::vector<Transfer> transfers;
   int threads;
@@ -26,7 +54,12 @@ struct Work {
   static void run_thread(void* context, int thread) {
     const Work& work = *static_cast<const Work*>(context);
     for (const Transfer& t : work.transfers) {
-      const int64_t rows = t.outer * t.inner;
+      const int64_t rows = transferred_rows(t);
+      if (t.map) {
+        convert_mapped_rows(t, rows * thread / work.threads, rows * (thread + 1) / work.threads);
+        if (t.out) zero_unmapped_rows(t, t.outer * thread / work.threads, t.outer * (thread + 1) / work.threads);
+        continue;
+      }
       if (rows > 1) {
         convert_rows(t, rows * thread / work.threads, rows * (thread + 1) / work.threads);
         continue;
@@ -42,6 +75,7 @@ struct Work {
 
 /// One long row where both sides are dense.
 Transfer flattened(Transfer t) {
+  if (t.map) return t;
   const bool rows_dense = t.inner == 1 || (t.from_inner == t.columns && t.to_inner == t.columns);
   const int64_t step = t.inner * t.columns;
   if (!t.padding && rows_dense && (t.outer == 1 || (t.from_outer == step && t.to_outer == step))) {
@@ -56,7 +90,7 @@ Transfer flattened(Transfer t) {
 void Exchange::add(void** slot, bool out, const Transfer& transfer) {
   if (!*slot) return;
   entries_.push_back({slot, bytes_, out, nullptr, flattened(transfer)});
-  const int64_t numbers = transfer.outer * transfer.inner * (transfer.columns + transfer.padding);
+  const int64_t numbers = transferred_rows(transfer) * (transfer.columns + transfer.padding);
   bytes_ += (size_t(numbers) * size_t(out ? transfer.from_size : transfer.to_size) + 63) / 64 * 64;
 }
 
@@ -74,24 +108,42 @@ void Exchange::in_rows(void** slot, int64_t rows, int64_t columns, int64_t padde
       {convert, nullptr, nullptr, from_size, to_size, 1, rows, columns, 0, columns, 0, padded, padded - columns});
 }
 
-void Exchange::in(Sequence& sequence, const LayerShape& s, int64_t columns, int64_t padded, Convert convert,
-                  int from_size, int to_size) {
+void Exchange::in(Sequence& sequence, const LayerShape& s, const RowMap& map, int64_t columns, int64_t padded,
+                  Convert convert, int from_size, int to_size) {
   if (!sequence.data) return;
-  add(&sequence.data, false,
-      {convert, nullptr, nullptr, from_size, to_size, s.seq_len, s.batch, columns, sequence.stride_t, sequence.stride_b,
-       s.batch * padded, padded, padded - columns});
+  Transfer t{convert, nullptr,           nullptr,           from_size,        to_size, s.seq_len,       s.batch,
+             columns, sequence.stride_t, sequence.stride_b, s.batch * padded, padded,  padded - columns};
+  if (sequence.packed) {
+    t.outer = 1;
+    t.inner = s.rows;
+  } else if (map.offsets) {
+    t.map = &map;
+    t.steps = s.seq_len;
+  }
+  add(&sequence.data, false, t);
   sequence.stride_t = s.batch * padded;
   sequence.stride_b = padded;
+  sequence.packed = map.offsets != nullptr;
 }
 
-void Exchange::out(Sequence& sequence, const LayerShape& s, int64_t columns, Convert convert, int from_size,
-                   int to_size) {
+void Exchange::out(Sequence& sequence, const LayerShape& s, const RowMap& map, int64_t columns, Convert convert,
+                   int from_size, int to_size) {
   if (!sequence.data) return;
-  add(&sequence.data, true,
-      {convert, nullptr, nullptr, from_size, to_size, s.seq_len, s.batch, columns, s.batch * columns, columns,
-       sequence.stride_t, sequence.stride_b, 0});
+  Transfer t{convert, nullptr,           nullptr, from_size,         to_size,           s.seq_len, s.batch,
+             columns, s.batch * columns, columns, sequence.stride_t, sequence.stride_b, 0};
+  if (sequence.packed) {
+    t.outer = 1;
+    t.inner = s.rows;
+  } else if (map.offsets) {
+    t.map = &map;
+    t.steps = s.seq_len;
+    t.outer = map.padded_steps;
+    t.out = true;
+  }
+  add(&sequence.data, true, t);
   sequence.stride_t = s.batch * columns;
   sequence.stride_b = columns;
+  sequence.packed = map.offsets != nullptr;
 }
 
 void Exchange::place(void** slot, void* memory) {
@@ -121,7 +173,7 @@ void Exchange::move(bool out, int threads) {
   for (const Entry& entry : entries_) {
     if (entry.out != out) continue;
     work.transfers.push_back(entry.transfer);
-    numbers += entry.transfer.outer * entry.transfer.inner * entry.transfer.columns;
+    numbers += transferred_rows(entry.transfer) * entry.transfer.columns;
   }
   if (work.transfers.empty()) return;
   const int available = threads > 0 ? std::min(threads, thread_limit()) : max_threads();

@@ -21,6 +21,11 @@ struct Transfer {
   int from_size, to_size;  // bytes of a number
   int64_t outer, inner, columns, from_outer, from_inner, to_outer, to_inner;
   int64_t padding;
+  // Sequences of different lengths: the copy is packed, and a padded other side, [outer, inner, columns], has the rows
+  // where the map says; none where it is null.
+  const RowMap* map = nullptr;
+  int64_t steps = 0;
+  bool out = false;
 };
 
 /// A slot is a pointer among a call's arguments. in() and out() note that it shall point to a copy; open() makes the
@@ -35,10 +40,11 @@ class Exchange {
   void out(void** slot, int64_t count, Convert convert, int from_size, int to_size);
   /// Lets the copy that a slot's out() asked for lie in memory of the caller's.
   void place(void** slot, void* memory);
-  /// [T, B, columns]; the copy is dense, with rows of `padded` numbers.
-  void in(Sequence& sequence, const LayerShape& shape, int64_t columns, int64_t padded, Convert convert, int from_size,
-          int to_size);
-  void out(Sequence& sequence, const LayerShape& shape, int64_t columns, Convert convert, int from_size, int to_size);
+  /// [T, B, columns]; the copy is dense, packed where sequences differ in length, with rows of `padded` numbers.
+  void in(Sequence& sequence, const LayerShape& shape, const RowMap& map, int64_t columns, int64_t padded,
+          Convert convert, int from_size, int to_size);
+  void out(Sequence& sequence, const LayerShape& shape, const RowMap& map, int64_t columns, Convert convert,
+           int from_size, int to_size);
   /// [rows, columns] to rows of `padded` numbers.
   void in_rows(void** slot, int64_t rows, int64_t columns, int64_t padded, Convert convert, int from_size, int to_size);
 

@@ -49,8 +49,9 @@ class ForwardPass {
     barrier_->wait();
     for (int64_t start = 0; start < s.seq_len; start = chunk_stop_) {
       chunk_start_ = start;
-      chunk_stop_ = steps_.uneven() ? steps_.chunk_stop(start, plan_.chunk_rows)
-                                    : start + plan_.chunk_steps < s.seq_len ? start + plan_.chunk_steps : s.seq_len;
+      chunk_stop_ = steps_.uneven()                         ? steps_.chunk_stop(start, plan_.chunk_rows)
+                    : start + plan_.chunk_steps < s.seq_len ? start + plan_.chunk_steps
+                                                            : s.seq_len;
       chunk_row_ = steps_.first(first_time());
       if (shares_rows_anew()) {
         barrier_->wait();
@@ -129,8 +130,9 @@ class ForwardPass {
       for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
         const int units = clip_lanes(s.hidden - block * W, W);
         const V value =
-            initial ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
-                    : V(T(0));
+            initial
+                ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
+                : V(T(0));
         value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
       }
     }
@@ -157,8 +159,8 @@ class ForwardPass {
 
   // -- input projection -------------------------------------------------------------------------------------------
 
-  /// Rows of the chunk that this thread projects. They count time first, through the thread's own rows of every time, or
-  /// through all rows of the chunk where it owns other rows in each chunk.
+  /// Rows of the chunk that this thread projects. They count time first, through the thread's own rows of every time,
+  /// or through all rows of the chunk where it owns other rows in each chunk.
   Range projected_rows() const {
     if (!steps_.uneven()) return {0, (chunk_stop_ - chunk_start_) * rows_.size()};
     const Range all{0, steps_.first(last_time()) + steps_.count(last_time()) - chunk_row_};
@@ -311,8 +313,8 @@ class ForwardPass {
     const Range rows = step_rows();
     for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
       for_row_tiles(rows, kDirectRows, [&](int64_t row, int size) {
-        with_constant<kDirectRows>(
-            size, [&](auto r) { recurrent_tile_directly<kPhase, decltype(r)::value>(row, block); });
+        with_constant<kDirectRows>(size,
+                                   [&](auto r) { recurrent_tile_directly<kPhase, decltype(r)::value>(row, block); });
       });
     }
   }

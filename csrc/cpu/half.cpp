@@ -61,7 +61,7 @@ int64_t float_reserve_bytes(int cell, int isa, const LayerShape& shape) {
 }  // namespace
 
 int64_t reserve_bytes_half(int cell, int isa, const LayerShape& s) {
-  return float_reserve_bytes(cell, isa, s) + s.seq_len * s.batch * s.directions * s.hidden * kFloat;
+  return float_reserve_bytes(cell, isa, s) + s.total_rows() * s.directions * s.hidden * kFloat;
 }
 
 void run_forward_half(int cell, int number, int isa, int threads, const ForwardArgs& args) {
@@ -72,13 +72,13 @@ void run_forward_half(int cell, int number, int isa, int threads, const ForwardA
   const Convert widen = types.conversions.widen, narrow = types.conversions.narrow;
   ForwardArgs wide = args;
   Exchange exchange;
-  exchange.in(wide.x, s, sizes.x, sizes.x, widen, kHalf, kFloat);
+  exchange.in(wide.x, s, args.rows, sizes.x, sizes.x, widen, kHalf, kFloat);
   for (int d = 0; d < s.directions; ++d) widen_parameters(exchange, types, sizes, wide.params[d]);
   for (int i = 0; i < traits.states; ++i) {
     exchange.in(&wide.initial[i], sizes.states, widen, kHalf, kFloat);
     exchange.out(&wide.final_states[i], sizes.states, narrow, kFloat, kHalf);
   }
-  exchange.out(wide.y, s, sizes.y, narrow, kFloat, kHalf);
+  exchange.out(wide.y, s, args.rows, sizes.y, narrow, kFloat, kHalf);
   if (args.reserve) exchange.place(&wide.y.data, static_cast<char*>(args.reserve) + float_reserve_bytes(cell, isa, s));
   exchange.open(threads);
   run_forward(cell, kFloat32, isa, threads, wide);
@@ -93,11 +93,12 @@ void run_backward_half(int cell, int number, int isa, int threads, const Backwar
   const Convert widen = types.conversions.widen, narrow = types.conversions.narrow;
   BackwardArgs wide = args;
   const char* reserve = static_cast<const char*>(args.reserve);
-  wide.y = {const_cast<char*>(reserve + float_reserve_bytes(cell, isa, s)), s.batch * sizes.y, sizes.y};
+  wide.y = {const_cast<char*>(reserve + float_reserve_bytes(cell, isa, s)), s.batch * sizes.y, sizes.y,
+            args.rows.offsets != nullptr};
   Exchange exchange;
-  exchange.in(wide.x, s, sizes.x, sizes.x, widen, kHalf, kFloat);
-  exchange.in(wide.d_y, s, sizes.y, sizes.y, widen, kHalf, kFloat);
-  exchange.out(wide.d_x, s, sizes.x, narrow, kFloat, kHalf);
+  exchange.in(wide.x, s, args.rows, sizes.x, sizes.x, widen, kHalf, kFloat);
+  exchange.in(wide.d_y, s, args.rows, sizes.y, sizes.y, widen, kHalf, kFloat);
+  exchange.out(wide.d_x, s, args.rows, sizes.x, narrow, kFloat, kHalf);
   for (int d = 0; d < s.directions; ++d) {
     widen_parameters(exchange, types, sizes, wide.params[d]);
     round_gradients(exchange, types, sizes, wide.d_params[d]);

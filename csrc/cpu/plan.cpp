@@ -48,8 +48,8 @@ ThreadSplit split_group(const CellTraits& cell, const LayerShape& s, int64_t blo
 }
 
 ThreadSplit split_threads(const CellTraits& cell, const LayerShape& s, int64_t blocks, int threads) {
-  const double work = double(s.total_rows()) * 2.0 * cell.gates * double(s.hidden) *
-                      double(s.hidden + s.input) * s.directions;
+  const double work =
+      double(s.total_rows()) * 2.0 * cell.gates * double(s.hidden) * double(s.hidden + s.input) * s.directions;
   if (threads <= 1 || work < kSerialWork) return {};
   if (s.directions == 2 && threads_by_rows(cell, s) < threads) {
     ThreadSplit split = split_group(cell, s, blocks, threads / 2);

@@ -19,11 +19,11 @@ class StepRows {
   int64_t time_of(int64_t step) const { return reverse_ ? shape_.seq_len - 1 - step : step; }
   /// The first row of a time, in packed order, and the number of its rows.
   int64_t first(int64_t time) const { return map_.offsets ? map_.offsets[time] : time * shape_.batch; }
-  int64_t count(int64_t time) const { return map_.offsets ? map_.offsets[time + 1] - map_.offsets[time] : shape_.batch; }
-  /// The same for a step, zero where there is no such step.
-  int64_t count_of_step(int64_t step) const {
-    return step >= 0 && step < shape_.seq_len ? count(time_of(step)) : 0;
+  int64_t count(int64_t time) const {
+    return map_.offsets ? map_.offsets[time + 1] - map_.offsets[time] : shape_.batch;
   }
+  /// The same for a step, zero where there is no such step.
+  int64_t count_of_step(int64_t step) const { return step >= 0 && step < shape_.seq_len ? count(time_of(step)) : 0; }
   /// Where a row lies in the states.
   int64_t place(int64_t row) const { return map_.order ? map_.order[row] : row; }
   bool in_order() const { return !map_.order; }

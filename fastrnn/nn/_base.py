@@ -19,9 +19,21 @@ from fastrnn._dispatch import (
     run_stack,
     transforms_active,
 )
+from fastrnn._layouts import BATCH_FIRST, PACKED, TIME_FIRST
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, run_operators
-from fastrnn._plan import CELL_INFO, CELL_NUMBERS, stack_plan
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, Uneven, rows_plan, stack_plan
+from fastrnn._rows import (
+    Rows,
+    pack,
+    reset_steps,
+    rows_of_lengths,
+    rows_of_packed,
+    sort_state,
+    unpack,
+    unsort_state,
+    with_resets,
+)
 
 __all__ = ["RecurrentLayer"]
 
@@ -35,7 +47,16 @@ class RecurrentLayer(RNNBase):
     torch_twin: ClassVar[type[RNNBase]]
     _num_states: ClassVar[int] = 1
 
-    def forward(self, input: Any, hx: Any = None) -> Any:  # noqa: A002 - torch's name
+    def forward(
+        self,
+        input: Any,  # noqa: A002 - torch's name
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+    ) -> Any:
+        if lengths is not None or resets is not None or isinstance(input, PackedSequence):
+            return self._forward_rows(input, hx, lengths, resets)
         compiling = _is_compiling()
         if not compiling:
             result = self._forward_engine(input, hx)
@@ -48,7 +69,7 @@ class RecurrentLayer(RNNBase):
         if self._operators_take(input, hx, compiling):
             return self._forward_operators(input, hx)
         if compiling:
-            composed = transforms_active() or self._compile_composed(input)
+            composed = transforms_active() or self._compile_composed()
         else:
             given = hx if isinstance(hx, tuple) else (hx,)
             composed = composed_needed(input, *given, *self.parameters(recurse=False))
@@ -56,29 +77,85 @@ class RecurrentLayer(RNNBase):
             return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
 
-    def _compile_composed(self, input: Any) -> bool:  # noqa: A002
+    def _compile_composed(self) -> bool:
         """Whether to compile a loop of steps: torch's LSTM operator has no compiled backward."""
-        return (
-            self.mode == "LSTM"
-            and torch.is_grad_enabled()
-            and not torch.compiler.is_exporting()
-            and not isinstance(input, PackedSequence)
-        )
+        return self.mode == "LSTM" and torch.is_grad_enabled() and not torch.compiler.is_exporting()
 
-    def refusal(self, input: Any, hx: Any = None) -> str | None:  # noqa: A002
+    def refusal(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+    ) -> str | None:
         """Why a call with these arguments would not run on the engine; None where it would."""
-        call = self._engine_call(input, hx)
+        if lengths is not None or resets is not None or isinstance(input, PackedSequence):
+            rows = self._rows(input, lengths, resets)
+            call = rows if isinstance(rows, str) else self._engine_call(input, hx, rows)
+        else:
+            call = self._engine_call(input, hx)
         return call if isinstance(call, str) else None
+
+    # -- sequences of different lengths, and resets ---------------------------------------------
+
+    def _forward_rows(self, input: Any, hx: Any, lengths: Any, resets: Any) -> Any:  # noqa: A002
+        if _is_compiling() and isinstance(input, PackedSequence) and resets is None:
+            return self.torch_twin.forward(self, input, hx)
+        rows = self._rows(input, lengths, resets)
+        if isinstance(rows, str):  # a malformed PackedSequence
+            return self.torch_twin.forward(self, input, hx)
+        if not _is_compiling():
+            result = self._forward_engine(input, hx, rows)
+            if result is not None:
+                return result
+        if isinstance(input, PackedSequence) and resets is None and not transforms_active():
+            return self.torch_twin.forward(self, input, hx)
+        return self._forward_composed(input, hx, rows)
+
+    def _rows(self, input: Any, lengths: Any, resets: Any) -> Rows | str:  # noqa: A002
+        """What ``lengths``, ``resets`` or a packed input say; errors where they don't fit it."""
+        rows: Rows | None = None
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths: a PackedSequence has lengths of its own")
+            found = rows_of_packed(input)
+            if isinstance(found, str):
+                if resets is not None:
+                    raise ValueError(f"input: {found}")
+                return found
+            rows, lead, batch_first = found, input.data.shape[:1], False
+        else:
+            if input.dim() not in (2, 3):
+                self._to_batched(input, None)  # raises torch's error
+            lead, batch_first = input.shape[:-1], self.batch_first and input.dim() == 3
+            if lengths is not None:
+                if input.dim() == 2:
+                    raise ValueError("lengths: the input has no batch, so all its steps count")
+                seq_len, batch_size = reversed(lead) if batch_first else lead
+                rows = rows_of_lengths(lengths, batch_size, seq_len)
+        if resets is not None:
+            rows = with_resets(rows, resets, tuple(lead), batch_first)
+        assert rows is not None
+        return rows
 
     # -- the engine ---------------------------------------------------------------------------
 
     def _cell(self) -> int:
         return _CELLS[self.mode]
 
-    def _engine_call(self, input: Any, hx: Any) -> tuple[Any, ...] | str:  # noqa: A002
+    def _engine_call(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any,
+        rows: Rows | None = None,
+    ) -> tuple[Any, ...] | str:
         """Arguments of `run_stack`, or why the engine doesn't take the call."""
+        packed = rows is not None and isinstance(input, PackedSequence)
+        if packed:
+            input = input.data  # noqa: A001
         kind = type(input)
-        if kind is not Tensor and kind is not Parameter:  # packed, fake, or some other subclass
+        if kind is not Tensor and kind is not Parameter:  # fake, or some other subclass
             return f"input is a {kind.__name__}"
         initial: tuple[Any, ...]
         if self._num_states == 1:
@@ -101,31 +178,53 @@ class RecurrentLayer(RNNBase):
             input = input.to(cast)  # noqa: A001
             initial = cast_all(cast, initial)
             weights, mixed = cast_weights(cast, weights)
-        plan = stack_plan(
-            core.isa_id(),
-            self._cell(),
-            input.dtype,
-            input.shape,
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            2 if self.bidirectional else 1,
-            self.batch_first,
-            mixed,
-        )
+        num_directions = 2 if self.bidirectional else 1
+        if rows is None or rows.batch_sizes is None:
+            plan = stack_plan(
+                core.isa_id(),
+                self._cell(),
+                input.dtype,
+                input.shape,
+                self.input_size,
+                self.hidden_size,
+                self.num_layers,
+                num_directions,
+                self.batch_first,
+                mixed,
+            )
+        else:
+            plan = rows_plan(
+                core.isa_id(),
+                self._cell(),
+                input.dtype,
+                input.shape,
+                PACKED if packed else BATCH_FIRST if self.batch_first else TIME_FIRST,
+                Uneven(rows.steps, rows.padded_steps, rows.batch_size, rows.total),
+                self.input_size,
+                self.hidden_size,
+                self.num_layers,
+                num_directions,
+                mixed,
+            )
         reason = engine_refuses(input, initial, weights, plan, self.proj_size)
         if reason is not None:
             return reason
-        return plan, input, initial, weights, self.dropout if self.training else 0.0
+        return plan, input, initial, weights, self.dropout if self.training else 0.0, rows
 
     @never_compiled
-    def _forward_engine(self, input: Any, hx: Any) -> Any:  # noqa: A002
-        call = self._engine_call(input, hx)
+    def _forward_engine(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any,
+        rows: Rows | None = None,
+    ) -> Any:
+        call = self._engine_call(input, hx, rows)
         if isinstance(call, str):
             return None
-        outputs = run_stack(*call)
-        outputs = self._uncast(outputs, input, hx)
-        return outputs if self._num_states == 1 else (outputs[0], outputs[1:])
+        packed = input if isinstance(input, PackedSequence) else None
+        outputs = self._uncast(run_stack(*call), input if packed is None else packed.data, hx)
+        y: Any = outputs[0] if packed is None else PackedSequence(outputs[0], *packed[1:])
+        return y, outputs[1] if self._num_states == 1 else outputs[1:]
 
     def _uncast(self, outputs: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002
         """Outputs in the dtype that torch's layer gives under autocast."""
@@ -187,11 +286,16 @@ class RecurrentLayer(RNNBase):
 
     # -- torch.func and forward-mode differentiation ----------------------------------------------
 
-    def _forward_composed(self, input: Any, hx: Any) -> Any:  # noqa: A002
+    def _forward_composed(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any,
+        rows: Rows | None = None,
+    ) -> Any:
         packed = input if isinstance(input, PackedSequence) else None
-        batch_sizes = None
+        batch_sizes = None if packed is None else packed.batch_sizes
         if packed is not None:
-            x, batch_sizes = packed.data, packed.batch_sizes
+            x = packed.data
             if hx is not None:
                 hx = self.permute_hidden(hx, packed.sorted_indices)
         else:
@@ -199,23 +303,41 @@ class RecurrentLayer(RNNBase):
         self.check_input(x, batch_sizes)
         if hx is not None:
             self.check_forward_args(x, hx, batch_sizes)
+        initial = [None] * self._num_states if hx is None else [hx] if self._num_states == 1 else hx
         batch_first = self.batch_first and packed is None
-        outputs = _composed.stack(
+        if batch_first:
+            x = x.transpose(0, 1)
+        sizes: Any = batch_sizes
+        uneven = None
+        if packed is None and rows is not None and rows.batch_sizes is not None:
+            uneven = rows
+        if uneven is not None:
+            x, initial = (
+                pack(uneven, x),
+                [s if s is None else sort_state(uneven, s) for s in initial],
+            )
+            sizes = uneven.batch_sizes
+        y: Any
+        y, *states = _composed.stack(
             CELL_INFO[self._cell()]["name"],
-            x.transpose(0, 1) if batch_first else x,
-            None if batch_sizes is None else batch_sizes.tolist(),
-            [None] * self._num_states if hx is None else [hx] if self._num_states == 1 else hx,
+            x,
+            None if sizes is None else sizes.tolist(),
+            initial,
             self._composed_weights(),
             self.dropout if self.training else 0.0,
+            None if rows is None else reset_steps(rows, x.device),
+            None if uneven is None else uneven.batch_size,
         )
-        y: Any = outputs[0].transpose(0, 1) if batch_first else outputs[0]
-        states = outputs[1:]
+        if uneven is not None:
+            y, states = unpack(uneven, y), [unsort_state(uneven, state) for state in states]
+        if batch_first:
+            y = y.transpose(0, 1)
         if packed is not None:
             y = PackedSequence(y, *packed[1:])
         elif input.dim() == 2:
             y = y.squeeze(0 if batch_first else 1)
-            states = tuple(state.squeeze(1) for state in states)
-        state: Any = states[0] if self._num_states == 1 else states
+            states = [state.squeeze(1) for state in states]
+        state: Any = states[0] if self._num_states == 1 else tuple(states)
         return y, self.permute_hidden(state, packed.unsorted_indices if packed else None)
 
     def _to_batched(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:  # noqa: A002

@@ -1,0 +1,130 @@
+"""``lengths=``, ``resets=`` and packed sequences of torch, as those take them who compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils.rnn import PackedSequence
+
+from fastrnn import _lengths
+from fastrnn._lengths import Rows
+
+__all__ = [
+    "Rows",
+    "pack",
+    "reset_steps",
+    "rows_of_lengths",
+    "rows_of_packed",
+    "sort_state",
+    "unpack",
+    "unsort_state",
+    "with_resets",
+]
+
+
+def _array(values: Any) -> Any:
+    """Values on the host; tensors also under a transform, which can't give their memory."""
+    if not isinstance(values, Tensor):
+        return values
+    if torch._C._are_functorch_transforms_active():
+        empty = np.empty(0, torch.empty(0, dtype=values.dtype, device="cpu").numpy().dtype)
+        return np.array(values.tolist(), empty.dtype).reshape(tuple(values.shape))
+    return values.detach().cpu().numpy()
+
+
+def rows_of_lengths(lengths: Any, batch_size: int, seq_len: int) -> Rows:
+    """Rows of a padded batch; TypeError or ValueError for lengths that don't fit it."""
+    return _lengths.rows_of_lengths(_array(lengths), batch_size, seq_len)
+
+
+def with_resets(rows: Rows | None, resets: Any, shape: tuple[int, ...], batch_first: bool) -> Rows:
+    """``rows`` with resets, given as a bool array of ``shape``.
+
+    The shape is that of the input without its features: [T, B], [B, T], [T] or, for a packed
+    sequence, [rows].
+    """
+    if isinstance(resets, PackedSequence):
+        resets = resets.data
+    flags = _lengths.check_resets(_array(resets), shape)
+    return _lengths.with_resets(rows, flags.T if batch_first else flags)
+
+
+def rows_of_packed(packed: PackedSequence) -> Rows | str:
+    """Rows of a packed sequence, or what is wrong with it (then torch shall tell)."""
+    data, batch_sizes, order, inverse = packed
+    for tensor in (data, batch_sizes):
+        kind: type = type(tensor)
+        if kind is not Tensor and kind is not Parameter:  # fake, or not even a tensor
+            return f"the packed sequence holds a {kind.__name__}"
+    if data.dim() != 2:
+        return "packed data is no matrix"
+    if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or not batch_sizes.is_cpu:
+        return "batch_sizes is no vector of int64 on the CPU"
+    sizes = np.array(_array(batch_sizes))  # a copy: the caller may change his
+    if len(sizes) == 0 or sizes[-1] < 1 or (sizes[1:] > sizes[:-1]).any():
+        return "batch_sizes are not positive and falling"
+    if sizes.sum() != len(data):
+        return "batch_sizes do not fit the data"
+    batch_size = int(sizes[0])
+    if (order is None) != (inverse is None):
+        return "only one of sorted_indices and unsorted_indices is given"
+    numbers = None
+    if order is not None and inverse is not None:
+        numbers, inverse_numbers = np.array(_array(order)), _array(inverse)
+        if not (_are_indices(numbers, batch_size) and _are_indices(inverse_numbers, batch_size)):
+            return "sorted_indices are no permutation"
+        if not (numbers[inverse_numbers] == np.arange(batch_size)).all():
+            return "unsorted_indices are not the inverse of sorted_indices"
+    return Rows(sizes, numbers, None, len(sizes), batch_size, len(data))
+
+
+def _are_indices(values: Any, count: int) -> bool:
+    return bool(
+        values.dtype == np.int64
+        and values.shape == (count,)
+        and (values >= 0).all()
+        and (values < count).all()
+    )
+
+
+def _places(rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
+    steps, sequences = rows.places()
+    return torch.from_numpy(steps).to(device), torch.from_numpy(sequences).to(device)
+
+
+def pack(rows: Rows, x: Tensor) -> Tensor:
+    """Rows [rows, F] of a padded [T, B, F]."""
+    return x[_places(rows, x.device)]
+
+
+def unpack(rows: Rows, values: Tensor) -> Tensor:
+    """The padded [T, B, F] of rows, zero elsewhere."""
+    zeros = values.new_zeros((rows.padded_steps, rows.batch_size, values.shape[-1]))
+    return zeros.index_put(_places(rows, values.device), values)
+
+
+def sort_state(rows: Rows, state: Tensor) -> Tensor:
+    """A state [D, B, H] with the sequences from the longest to the shortest."""
+    if rows.order is None:
+        return state
+    return state.index_select(1, torch.from_numpy(rows.order).to(state.device))
+
+
+def unsort_state(rows: Rows, state: Tensor) -> Tensor:
+    if rows.order is None:
+        return state
+    return state.index_select(1, torch.from_numpy(np.argsort(rows.order)).to(state.device))
+
+
+def reset_steps(rows: Rows, device: torch.device) -> list[Tensor] | None:
+    """The resets of every step."""
+    if rows.resets is None:
+        return None
+    flags = torch.from_numpy(rows.resets).to(device)
+    if rows.batch_sizes is None:
+        return list(flags.view(rows.padded_steps, rows.batch_size).unbind(0))
+    return list(flags.split(rows.batch_sizes.tolist()))
