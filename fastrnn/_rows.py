@@ -19,6 +19,7 @@ __all__ = [
     "reset_steps",
     "rows_of_lengths",
     "rows_of_packed",
+    "rows_of_padded",
     "sort_state",
     "unpack",
     "unsort_state",
@@ -31,8 +32,9 @@ def _array(values: Any) -> Any:
     if not isinstance(values, Tensor):
         return values
     if torch._C._are_functorch_transforms_active():
-        empty = np.empty(0, torch.empty(0, dtype=values.dtype, device="cpu").numpy().dtype)
-        return np.array(values.tolist(), empty.dtype).reshape(tuple(values.shape))
+        integral = not (values.is_floating_point() or values.is_complex())
+        dtype = bool if values.dtype == torch.bool else np.int64 if integral else None
+        return np.array(values.tolist(), dtype).reshape(tuple(values.shape))
     return values.detach().cpu().numpy()
 
 
@@ -51,6 +53,19 @@ def with_resets(rows: Rows | None, resets: Any, shape: tuple[int, ...], batch_fi
         resets = resets.data
     flags = _lengths.check_resets(_array(resets), shape)
     return _lengths.with_resets(rows, flags.T if batch_first else flags)
+
+
+def rows_of_padded(
+    lengths: Any, resets: Any, lead: tuple[int, ...], batch_first: bool
+) -> Rows | None:
+    """What the arguments of a call say; ``lead`` is the input's shape without its features."""
+    rows = None
+    if lengths is not None:
+        if len(lead) == 1:
+            raise ValueError("lengths: the input has no batch, so all its steps count")
+        seq_len, batch_size = reversed(lead) if batch_first else lead
+        rows = rows_of_lengths(lengths, batch_size, seq_len)
+    return rows if resets is None else with_resets(rows, resets, lead, batch_first)
 
 
 def rows_of_packed(packed: PackedSequence) -> Rows | str:

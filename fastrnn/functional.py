@@ -10,8 +10,15 @@ Arguments common to all:
     weight_hh: [G*hidden_size, hidden_size].
     bias_ih, bias_hh: [G*hidden_size], or None for zeros.
     h0, c0: [batch_size, hidden_size] (or [1, batch_size, hidden_size]), or None for zeros.
+    lengths: steps of each sequence, batch_size integers from 0 to seq_len in any order (tensor,
+        array or list), or None where all have all steps.  Rows of ``y`` past a sequence's end are
+        zero, its final state is that after its own last step, the second direction starts there.
+        Nothing past the end is looked at, and its gradient is zero.
+    resets: bool [seq_len, batch_size], or None.  Where True the state before the step is zeroed,
+        h and c, whatever it was, h0 too; no gradient flows back past it.  The second direction
+        does so before the same steps in its own order, so it forgets what follows a marked step.
 
-For two directions give everything but ``input`` a leading axis of 2: the second walks backward
+For two directions give weights, biases and states a leading axis of 2: the second walks backward
 in time.  Results are ``y`` [seq_len, batch_size, D*hidden_size], the hidden state after every
 step, and the final states ``h_n`` (and ``c_n``), [batch_size, hidden_size], with a leading axis
 of 2 for two directions.
@@ -22,8 +29,9 @@ complex ones among them, other devices, ``torch.compile``, ``torch.func`` transf
 forward-mode and double differentiation run as a loop of torch's operations.
 
 Every function raises TypeError for an argument that is not a tensor or of another dtype than
-``input``, ValueError for a shape or device that doesn't fit; the message names the argument,
-what was expected and what came.
+``input``, and for ``lengths`` other than integers or ``resets`` other than bool; ValueError for a
+shape, length or device that doesn't fit.  The message names the argument, what was expected and
+what came.
 """
 
 from __future__ import annotations
@@ -41,7 +49,8 @@ from fastrnn._dispatch import engine_refuses, run_stack
 from fastrnn._layouts import TIME_FIRST
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, planned_layer
-from fastrnn._plan import CELL_INFO, CELL_NUMBERS, stack_plan
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, Uneven, rows_plan, stack_plan
+from fastrnn._rows import rows_of_padded
 
 __all__ = ["gru", "gru_reset_before", "lstm", "peephole_lstm", "rnn_relu", "rnn_tanh"]
 
@@ -54,6 +63,8 @@ def _layer(
     bias_ih: Any,
     bias_hh: Any,
     peephole: Any = None,
+    lengths: Any = None,
+    resets: Any = None,
     **states: Any,
 ) -> tuple[Tensor, ...]:
     number = CELL_NUMBERS[cell]
@@ -77,26 +88,26 @@ def _layer(
         states,
     )
     outputs = None
+    rows = rows_of_padded(lengths, resets, tuple(x.shape[:2]), False)
     compiling = torch.compiler.is_compiling()
     if not compiling and type(x) in (Tensor, Parameter):
-        plan = stack_plan(
-            core.isa_id(),
-            number,
-            x.dtype,
-            x.shape,
-            x.shape[-1],
-            hidden_size,
-            1,
-            num_directions,
-            False,
-        )
+        isa, sizes = core.isa_id(), (x.shape[-1], hidden_size, 1, num_directions)
+        if rows is None or rows.batch_sizes is None:
+            plan = stack_plan(isa, number, x.dtype, x.shape, *sizes, False)
+        else:
+            uneven = Uneven(rows.steps, rows.padded_steps, rows.batch_size, rows.total)
+            plan = rows_plan(isa, number, x.dtype, x.shape, TIME_FIRST, uneven, *sizes)
         if not isinstance(plan, str) and engine_refuses(x, initial, weights, plan) is None:
-            outputs = run_stack(plan, x, initial, weights)
-    if outputs is None and operators_refuse(x, initial, weights, compiling) is None:
+            outputs = run_stack(plan, x, initial, weights, rows=rows)
+    if (
+        outputs is None
+        and rows is None
+        and operators_refuse(x, initial, weights, compiling) is None
+    ):
         outputs = planned_layer(cell, TIME_FIRST, x, initial, weights, num_directions)
     if outputs is None:
         outputs = _composed.planned_layer(
-            cell, TIME_FIRST, TIME_FIRST, x, initial, weights, len(weights) // num_directions
+            cell, TIME_FIRST, TIME_FIRST, x, initial, weights, len(weights) // num_directions, rows
         )
     if num_directions == 1:
         return (outputs[0], *(state.squeeze(0) for state in outputs[1:]))
@@ -110,6 +121,9 @@ def rnn_tanh(
     bias_ih: Tensor | None = None,
     bias_hh: Tensor | None = None,
     h0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Simple recurrent layer, ``h' = tanh(W_ih @ x + b_ih + W_hh @ h + b_hh)``.
 
@@ -121,7 +135,17 @@ def rnn_tanh(
     >>> y.shape, h_n.shape
     (torch.Size([7, 2, 5]), torch.Size([2, 5]))
     """
-    y, h_n = _layer("rnn_tanh", input, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0)
+    y, h_n = _layer(
+        "rnn_tanh",
+        input,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        lengths=lengths,
+        resets=resets,
+        h0=h0,
+    )
     return y, h_n
 
 
@@ -132,6 +156,9 @@ def rnn_relu(
     bias_ih: Tensor | None = None,
     bias_hh: Tensor | None = None,
     h0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Simple recurrent layer, ``h' = max(0, W_ih @ x + b_ih + W_hh @ h + b_hh)``.
 
@@ -143,7 +170,17 @@ def rnn_relu(
     >>> bool((y >= 0).all())
     True
     """
-    y, h_n = _layer("rnn_relu", input, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0)
+    y, h_n = _layer(
+        "rnn_relu",
+        input,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        lengths=lengths,
+        resets=resets,
+        h0=h0,
+    )
     return y, h_n
 
 
@@ -155,6 +192,9 @@ def lstm(
     bias_hh: Tensor | None = None,
     h0: Tensor | None = None,
     c0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """LSTM layer, gates in the order i, f, g, o::
 
@@ -169,7 +209,18 @@ def lstm(
     >>> y.shape, h_n.shape, c_n.shape
     (torch.Size([7, 2, 10]), torch.Size([2, 2, 5]), torch.Size([2, 2, 5]))
     """
-    y, h_n, c_n = _layer("lstm", input, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0, c0=c0)
+    y, h_n, c_n = _layer(
+        "lstm",
+        input,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        lengths=lengths,
+        resets=resets,
+        h0=h0,
+        c0=c0,
+    )
     return y, h_n, c_n
 
 
@@ -180,6 +231,9 @@ def gru(
     bias_ih: Tensor | None = None,
     bias_hh: Tensor | None = None,
     h0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """GRU layer with the reset after the matmul, gates in the order r, z, n::
 
@@ -195,7 +249,17 @@ def gru(
     >>> y.shape, h_n.shape
     (torch.Size([7, 2, 5]), torch.Size([2, 5]))
     """
-    y, h_n = _layer("gru", input, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0)
+    y, h_n = _layer(
+        "gru",
+        input,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        lengths=lengths,
+        resets=resets,
+        h0=h0,
+    )
     return y, h_n
 
 
@@ -206,6 +270,9 @@ def gru_reset_before(
     bias_ih: Tensor | None = None,
     bias_hh: Tensor | None = None,
     h0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """GRU layer with the reset before the matmul, gates in the order r, z, n::
 
@@ -221,7 +288,17 @@ def gru_reset_before(
     >>> y.shape, h_n.shape
     (torch.Size([7, 2, 5]), torch.Size([2, 5]))
     """
-    y, h_n = _layer("gru_reset_before", input, weight_ih, weight_hh, bias_ih, bias_hh, h0=h0)
+    y, h_n = _layer(
+        "gru_reset_before",
+        input,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        lengths=lengths,
+        resets=resets,
+        h0=h0,
+    )
     return y, h_n
 
 
@@ -234,6 +311,9 @@ def peephole_lstm(
     bias_hh: Tensor | None = None,
     h0: Tensor | None = None,
     c0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """LSTM layer whose gates see the cell state, one weight a unit; gates i, f, g, o::
 
@@ -252,6 +332,16 @@ def peephole_lstm(
     (torch.Size([7, 2, 5]), torch.Size([2, 5]), torch.Size([2, 5]))
     """
     y, h_n, c_n = _layer(
-        "peephole_lstm", input, weight_ih, weight_hh, bias_ih, bias_hh, peephole, h0=h0, c0=c0
+        "peephole_lstm",
+        input,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        peephole,
+        lengths=lengths,
+        resets=resets,
+        h0=h0,
+        c0=c0,
     )
     return y, h_n, c_n

@@ -27,8 +27,8 @@ from fastrnn._rows import (
     Rows,
     pack,
     reset_steps,
-    rows_of_lengths,
     rows_of_packed,
+    rows_of_padded,
     sort_state,
     unpack,
     unsort_state,
@@ -115,29 +115,21 @@ class RecurrentLayer(RNNBase):
 
     def _rows(self, input: Any, lengths: Any, resets: Any) -> Rows | str:  # noqa: A002
         """What ``lengths``, ``resets`` or a packed input say; errors where they don't fit it."""
-        rows: Rows | None = None
-        if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise ValueError("lengths: a PackedSequence has lengths of its own")
-            found = rows_of_packed(input)
-            if isinstance(found, str):
-                if resets is not None:
-                    raise ValueError(f"input: {found}")
-                return found
-            rows, lead, batch_first = found, input.data.shape[:1], False
-        else:
+        if not isinstance(input, PackedSequence):
             if input.dim() not in (2, 3):
                 self._to_batched(input, None)  # raises torch's error
-            lead, batch_first = input.shape[:-1], self.batch_first and input.dim() == 3
-            if lengths is not None:
-                if input.dim() == 2:
-                    raise ValueError("lengths: the input has no batch, so all its steps count")
-                seq_len, batch_size = reversed(lead) if batch_first else lead
-                rows = rows_of_lengths(lengths, batch_size, seq_len)
-        if resets is not None:
-            rows = with_resets(rows, resets, tuple(lead), batch_first)
-        assert rows is not None
-        return rows
+            batch_first = self.batch_first and input.dim() == 3
+            rows = rows_of_padded(lengths, resets, tuple(input.shape[:-1]), batch_first)
+            assert rows is not None  # one of both is given
+            return rows
+        if lengths is not None:
+            raise ValueError("lengths: a PackedSequence has lengths of its own")
+        found = rows_of_packed(input)
+        if resets is None:
+            return found
+        if isinstance(found, str):
+            raise ValueError(f"input: {found}")
+        return with_resets(found, resets, tuple(input.data.shape[:1]), batch_first=False)
 
     # -- the engine ---------------------------------------------------------------------------
 

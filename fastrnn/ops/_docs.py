@@ -61,8 +61,8 @@ s the logistic sigmoid, * elementwise.
 {signature}
 
 Raises TypeError for anything but a NumPy array of float16, float32, float64 or ml_dtypes'
-bfloat16 and for mixed dtypes, ValueError for a wrong shape; the message names the argument,
-what was expected and what came.
+bfloat16, for mixed dtypes, for lengths other than integers and resets other than bool, ValueError
+for a wrong shape or length; the message names the argument, what was expected and what came.
 
 >>> import numpy as np
 >>> rng = np.random.default_rng(0)
@@ -78,8 +78,12 @@ _FORWARD = """Arguments, all float32 or all float64, of any strides:
     weight_hh: [{rows}, hidden_size]
 {peephole}    bias_ih, bias_hh: [{rows}], None for zeros
     {initial}: [batch_size, hidden_size], None for zeros
-For two directions, give every argument but x a leading axis of length 2: the first entry walks
-forward in time, the second backward.
+    lengths: steps of each sequence, batch_size integers from 0 to seq_len in any order, None for
+        all; y is zero past a sequence's end, and nothing there is looked at
+    resets: bool [seq_len, batch_size], True where the state before the step is zeroed, in either
+        direction's own order, and gradients stop; None for nowhere
+For two directions, give weights, biases and states a leading axis of length 2: the first entry
+walks forward in time, the second backward.
 
 Returns:
     y: [seq_len, batch_size, num_directions*hidden_size], the hidden state after every step

@@ -77,23 +77,38 @@ def forward(
     bias_hh: object,
     unit_params: object,
     initial: tuple[object, ...],
+    lengths: object,
+    resets: object,
     *,
     save: bool,
 ) -> Run:
     """Check the arguments and run; the reserve is good for backward only with ``save``."""
     cell = cell_spec(name)
-    problem = make_problem(cell, x, weight_ih, weight_hh, bias_ih, bias_hh, unit_params, initial)
-    sizes, dtype = problem.sizes, problem.x.dtype
+    problem = make_problem(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        unit_params,
+        initial,
+        lengths,
+        resets,
+    )
+    sizes, dtype = problem.engine_sizes, problem.x.dtype
     y: Array = np.empty(problem.y_shape, dtype)
     final = tuple(np.empty(problem.state_shape, dtype) for _ in problem.initial)
     isa = core.isa_id()
     number = _number(y)
-    empty = sizes[1] == 0
     block = None
-    if save and not empty:
+    if problem.empty:
+        y.fill(0)
+        final = tuple(map(_filled, final, problem.initial))
+    elif save:
         # At least one byte: the address 0 would mean "save nothing" to the engine.
         block = core.alloc_block(max(1, core.reserve_size(cell.number, number, isa, sizes)))
-    if not empty:
+    if not problem.empty:
         core.forward(
             cell.number,
             number,
@@ -106,8 +121,14 @@ def forward(
             placed(y),
             tuple(map(address, final)),
             address(block),
+            *problem.engine_rows,
         )
     return Run(y, final, Reserve(problem, y, block, isa))
+
+
+def _filled(array: Array, values: Array | None) -> Array:
+    array[...] = 0 if values is None else values
+    return array
 
 
 class Gradients(NamedTuple):
@@ -130,7 +151,7 @@ def backward(
             f"reserve: expected what {name}_forward returned, got that of "
             f"{problem.cell.name}_forward"
         )
-    sizes, dtype = problem.sizes, y.dtype
+    sizes, dtype = problem.engine_sizes, y.dtype
     d_y = None
     if grad_y is not None:
         d_y = checked("grad_y", grad_y, dtype)
@@ -145,13 +166,14 @@ def backward(
         check_shape(final_name, grad, problem.state_shape, f"as {final_name[5:]} has")
         d_final.append(dense(grad))
 
-    # An empty batch never reaches the engine; its gradients are zero.
-    make = np.zeros if sizes[1] == 0 else np.empty
+    # What is empty never reaches the engine: its gradients are zero, but for those that final
+    # states hand on to initial ones.
+    make = np.zeros if problem.empty else np.empty
 
     def result(array: Array | None) -> Array | None:
         return None if array is None else make(array.shape, dtype)
 
-    grad_x = np.empty(problem.x.shape, dtype)
+    grad_x = make(problem.x.shape, dtype)
     weights = problem.weights
     grads = Weights(
         make(weights.weight_ih.shape, dtype),
@@ -161,7 +183,11 @@ def backward(
         result(weights.unit_params),
     )
     initial = tuple(map(result, problem.initial))
-    if sizes[1] > 0:
+    if problem.empty:
+        initial = tuple(
+            None if i is None else _filled(i, f) for i, f in zip(initial, d_final, strict=True)
+        )
+    else:
         core.backward(
             problem.cell.number,
             _number(y),
@@ -178,5 +204,6 @@ def backward(
             placed(grad_x),
             grads.addresses(sizes[4]),
             tuple(map(address, initial)),
+            *problem.engine_rows,
         )
     return Gradients(grad_x, grads, initial)

@@ -60,8 +60,23 @@ def one_state(
     bias_ih: Array | None = None,
     bias_hh: Array | None = None,
     h0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
 ) -> tuple[Array, Array]:
-    run = _engine.forward(cell, x, weight_ih, weight_hh, bias_ih, bias_hh, None, (h0,), save=False)
+    run = _engine.forward(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        None,
+        (h0,),
+        lengths,
+        resets,
+        save=False,
+    )
     return run.y, run.final[0]
 
 
@@ -73,8 +88,23 @@ def one_state_forward(
     bias_ih: Array | None = None,
     bias_hh: Array | None = None,
     h0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
 ) -> tuple[Array, Array, Reserve]:
-    run = _engine.forward(cell, x, weight_ih, weight_hh, bias_ih, bias_hh, None, (h0,), save=True)
+    run = _engine.forward(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        None,
+        (h0,),
+        lengths,
+        resets,
+        save=True,
+    )
     return run.y, run.final[0], run.reserve
 
 
@@ -110,10 +140,23 @@ def two_states(
     bias_hh: Array | None = None,
     h0: Array | None = None,
     c0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
 ) -> tuple[Array, Array, Array]:
     initial = (h0, c0)
     run = _engine.forward(
-        cell, x, weight_ih, weight_hh, bias_ih, bias_hh, None, initial, save=False
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        None,
+        initial,
+        lengths,
+        resets,
+        save=False,
     )
     return run.y, run.final[0], run.final[1]
 
@@ -127,9 +170,22 @@ def two_states_forward(
     bias_hh: Array | None = None,
     h0: Array | None = None,
     c0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
 ) -> tuple[Array, Array, Array, Reserve]:
     run = _engine.forward(
-        cell, x, weight_ih, weight_hh, bias_ih, bias_hh, None, (h0, c0), save=True
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        None,
+        (h0, c0),
+        lengths,
+        resets,
+        save=True,
     )
     return run.y, run.final[0], run.final[1], run.reserve
 
@@ -172,9 +228,22 @@ def peephole(
     bias_hh: Array | None = None,
     h0: Array | None = None,
     c0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
 ) -> tuple[Array, Array, Array]:
     run = _engine.forward(
-        cell, x, weight_ih, weight_hh, bias_ih, bias_hh, peephole, (h0, c0), save=False
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        peephole,
+        (h0, c0),
+        lengths,
+        resets,
+        save=False,
     )
     return run.y, run.final[0], run.final[1]
 
@@ -189,9 +258,22 @@ def peephole_forward(
     bias_hh: Array | None = None,
     h0: Array | None = None,
     c0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
 ) -> tuple[Array, Array, Array, Reserve]:
     run = _engine.forward(
-        cell, x, weight_ih, weight_hh, bias_ih, bias_hh, peephole, (h0, c0), save=True
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        peephole,
+        (h0, c0),
+        lengths,
+        resets,
+        save=True,
     )
     return run.y, run.final[0], run.final[1], run.reserve
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastrnn._lengths import Rows, check_resets, rows_of_lengths, with_resets
 from fastrnn._native import core
 from fastrnn.ops._arrays import address, check_shape, checked, dense, rows
 
@@ -71,6 +72,23 @@ class Problem(NamedTuple):
     weights: Weights
     has_bias: tuple[bool, bool]  # which of the two the caller gave
     initial: tuple[Array | None, ...]
+    rows: Rows | None  # sequences of different lengths, resets
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to run: no sequence, or none with a step."""
+        return self.sizes[1] == 0 or (self.rows is not None and self.rows.total == 0)
+
+    @property
+    def engine_sizes(self) -> tuple[int, ...]:
+        if self.rows is None or self.rows.batch_sizes is None:
+            return self.sizes
+        return (self.rows.steps, *self.sizes[1:], self.rows.total)
+
+    @property
+    def engine_rows(self) -> tuple[()] | tuple[tuple[int, int, int, int]]:
+        """The engine's last argument, if any."""
+        return () if self.rows is None else (self.rows.addresses(),)
 
     @property
     def state_shape(self) -> tuple[int, ...]:
@@ -93,6 +111,8 @@ def make_problem(
     bias_hh: object,
     unit_params: object,
     initial: tuple[object, ...],
+    lengths: object = None,
+    resets: object = None,
 ) -> Problem:
     """Check every argument; raises TypeError or ValueError that names the one at fault."""
     x = checked("x", x)
@@ -163,8 +183,11 @@ def make_problem(
         check_shape(name, state, expected, f"[{axis}batch_size, hidden_size]")
         states.append(dense(state))
 
+    run_rows = None if lengths is None else rows_of_lengths(lengths, batch_size, seq_len)
+    if resets is not None:
+        run_rows = with_resets(run_rows, check_resets(resets, (seq_len, batch_size)))
     weights = Weights(dense(weight_ih), dense(weight_hh), bias_ih, bias_hh, unit_params)
-    return Problem(cell, sizes, stacked, rows(x), weights, has_bias, tuple(states))
+    return Problem(cell, sizes, stacked, rows(x), weights, has_bias, tuple(states), run_rows)
 
 
 def _check_magnitude(sizes: tuple[int, int, int, int, int], cell: CellSpec, itemsize: int) -> None:

@@ -244,6 +244,7 @@ def test_signatures(cell: str) -> None:
     expected = ["x", "weight_ih", "weight_hh"]
     expected += ["peephole"] if kind.num_unit_params else []
     expected += ["bias_ih", "bias_hh", "h0"] + (["c0"] if kind.num_states == 2 else [])
+    expected += ["lengths", "resets"]  # by keyword only
     assert parameters == expected
     assert list(inspect.signature(getattr(ops, cell)).parameters) == expected
     backward = list(inspect.signature(getattr(ops, f"{cell}_backward")).parameters)
