@@ -10,17 +10,22 @@ from pathlib import Path
 import fastrnn
 
 
-def run_python(
-    code: str, *flags: str, timeout: float = 120, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` with the same fastrnn as here and the test helpers importable."""
+def child_environment(**more: str) -> dict[str, str]:
+    """What a child needs to import the same fastrnn as here, and the test helpers."""
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     package = Path(fastrnn.__file__).parents[1]
     if package.name != "site-packages":  # a source tree, which only its own root makes importable
         paths.insert(0, str(package))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **more}
+
+
+def run_python(
+    code: str, *flags: str, timeout: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` with the same fastrnn as here and the test helpers importable."""
     return subprocess.run(
         [sys.executable, *flags, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **environment},
+        env=child_environment(**environment),
         capture_output=True,
         text=True,
         timeout=timeout,
