@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from fastrnn.benchmark import extras
 from fastrnn.benchmark.check import error_ratio
 from fastrnn.benchmark.pair import OURS, TORCH
 from fastrnn.benchmark.shapes import (
@@ -57,7 +58,7 @@ def where(result: dict[str, Any]) -> str:
         source += " with local changes"
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {software['isa']}; "
-        f"multiply-add peak {peaks}; "
+        f"{peaks and f'multiply-add peak {peaks}; '}"
         f"torch {software['torch']}; fastrnn {software['fastrnn']}, {source}."
     )
 
@@ -167,6 +168,9 @@ def verdict(result: dict[str, Any]) -> str:
 
 def summary(result: dict[str, Any]) -> str:
     """What README.md shows."""
+    beside = extras.summary(result)
+    if not result["rows"]:
+        return f"{beside}\n\n{where(result)}"
     threads = max(row["threads"] for row in result["rows"])
     return (
         f"torch's time divided by fastrnn's, inference / training, worst shape of each group, "
@@ -174,14 +178,18 @@ def summary(result: dict[str, Any]) -> str:
         f"{regime_table(result, threads)}\n\n{verdict(result)}\n\n"
         f"Share of the machine's multiply-add peak, measured in the same run, of large shapes "
         f"(batch of {LARGE_BATCH} or more, {LARGE_HIDDEN} or more units):\n\n"
-        f"{peak_table(result, threads)}\n\n{tile_line(result)}\n\n{where(result)}"
+        f"{peak_table(result, threads)}\n\n{tile_line(result)}\n\n"
+        f"{beside}{beside and chr(10) * 2}{where(result)}"
     )
 
 
 def full_report(result: dict[str, Any]) -> str:
     """A page with everything, for every thread count."""
     counts = sorted({row["threads"] for row in result["rows"]}, reverse=True)
-    parts = ["# Benchmark", where(result), verdict(result), tile_line(result)]
+    parts = ["# Benchmark", where(result)]
+    if counts:
+        parts += [verdict(result), tile_line(result)]
+    parts += [text for text in (extras.summary(result),) if text]
     for count in counts:
         title = f"## {count} thread{'s' if count > 1 else ''}"
         parts += [title, regime_table(result, count), peak_table(result, count)]

@@ -160,6 +160,7 @@ def run(
             row["fma_peak_gflops"] for row in result["rows"] if row["threads"] == count
         )
         for count in settings.threads
+        if result["rows"]
     }
     result["tile_share"] = tile_shares()
     result["machine"]["load_average_after"] = machine.describe_machine()["load_average"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +36,10 @@ def bench(
     memory: Annotated[
         bool | None, typer.Option(help="Peak memory of training steps; default: unless --quick.")
     ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="layers (the table of shapes), overhead, compile; default: layers."),
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Exit 1 if a row misses its floor.")] = False,
 ) -> None:
     """Measure fastrnn's layers against torch's; answers are checked first.
@@ -41,7 +47,7 @@ def bench(
     The exit code is 1 if an answer is wrong, and with --strict also if a row is below its floor.
     """
     with friendly_errors():
-        from fastrnn.benchmark import shapes
+        from fastrnn.benchmark import extras, shapes
         from fastrnn.benchmark.runner import Settings
 
         chosen = shapes.QUICK if quick else shapes.SELF_CHECK if self_check else shapes.SHAPES
@@ -57,7 +63,16 @@ def bench(
         )
         if not settings.count():
             raise fail("no row is left to measure")
-        _bench(settings, output, strict)
+        groups = _known("group", group or ["layers"], ("layers", *extras.GROUPS))
+        if "layers" not in groups:
+            settings = dataclasses.replace(settings, shapes=())
+        beside = extras.Settings(
+            seconds=min(settings.seconds, 0.5),
+            threads=min(settings.threads),
+            modes=settings.modes,
+            compiled_shapes=extras.COMPILED_SHAPES[: 1 if self_check else None],
+        )
+        _bench(settings, {name: beside for name in groups if name in extras.GROUPS}, output, strict)
 
 
 def _known(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,8 +82,8 @@ def _known(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[
     return tuple(given) if given else known
 
 
-def _bench(settings: Any, output: Path | None, strict: bool) -> None:
-    from fastrnn.benchmark import report, runner
+def _bench(settings: Any, beside: dict[str, Any], output: Path | None, strict: bool) -> None:
+    from fastrnn.benchmark import extras, report, runner
 
     console = Console()
     columns = (
@@ -78,20 +93,27 @@ def _bench(settings: Any, output: Path | None, strict: bool) -> None:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("starting", total=settings.count())
+        total = sum(extras.count(*item) for item in beside.items())
+        task = progress.add_task("starting", total=settings.count() + total)
 
         def on_row(row: dict[str, Any]) -> None:
             text = f"{row['cell']} {row['shape']} {row['mode']} threads {row['threads']}"
             progress.update(task, advance=1, description=f"{text}: {report.mark(row)}")
 
+        def on_row_beside(row: dict[str, Any]) -> None:
+            text = f"{row['group']} {row['layer']} {row['shape']} {row['mode']}"
+            progress.update(task, advance=1, description=f"{text}: {report.mark(row)}")
+
         result = runner.run(settings, on_row)
+        result["extras"] = {name: extras.run(name, s, on_row_beside) for name, s in beside.items()}
     if output:
         runner.save(result, output)
     console.print(Markdown(report.summary(result)))
-    found = runner.problems(result)
+    found = runner.problems(result) + extras.problems(result)
     for line in found:
         console.print(f"- {line}", highlight=False)
     if output:
         console.print(f"Raw results: {output}", highlight=False)
-    if any(row["wrong_answers"] for row in result["rows"]) or (strict and found):
+    every = [*result["rows"], *itertools.chain(*result["extras"].values())]
+    if any(row["wrong_answers"] for row in every) or (strict and found):
         raise typer.Exit(1)

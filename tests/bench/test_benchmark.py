@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from fastrnn._native import core
-from fastrnn.benchmark import chart, compare, memory, pair, report, runner, shapes
+from fastrnn.benchmark import chart, compare, extras, memory, pair, report, runner, shapes
 from fastrnn.cli.app import app
 
 
@@ -202,3 +202,44 @@ def test_load_rejects_other_json(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="not a result"):
         runner.load(path)
+
+
+@pytest.mark.parametrize("group", extras.GROUPS)
+def test_groups_beside_the_shapes(group: str) -> None:
+    toy = extras.Settings(
+        seconds=0.001, compiled_shapes=(shapes.SELF_CHECK[1],), backend="aot_eager"
+    )
+    seen: list[dict[str, Any]] = []
+    before = torch.get_num_threads()
+    rows = extras.run(group, toy, seen.append)
+    assert torch.get_num_threads() == before
+    assert seen == rows
+    assert len(rows) == extras.count(group, toy)
+    assert {row["mode"] for row in rows} == set(shapes.MODES)
+    assert not any(row["wrong_answers"] for row in rows)
+    for row in rows:
+        assert row["ratio"] == row[pair.TORCH]["median"] / row[pair.OURS]["median"]
+        assert any(name.startswith("grad_") for name in row["errors"]) == (
+            row["mode"] == shapes.TRAINING
+        )
+    slow = [rows[0] | {"ratio": 0.5}, rows[1] | {"wrong_answers": ["y"]}]
+    found = {"extras": {group: slow}}
+    assert extras.problems({"extras": {group: [rows[0] | {"ratio": 1.5}]}}) == []
+    assert "0.50 of torch's speed" in extras.problems(found)[0]
+    assert "wrong answers in y" in extras.problems(found)[1]
+    text = extras.summary(found)
+    assert text.count("| 0.50 ✗ |") == text.count("| wrong |") == 1
+
+
+def test_a_run_of_one_group_alone(tmp_path: Path) -> None:
+    options = ["--self-check", "--seconds", "0.001", "--no-memory"]
+    path = tmp_path / "run.json"
+    done = CliRunner().invoke(
+        app, ["bench", *options, "--group", "overhead", "--output", str(path)]
+    )
+    assert done.exit_code == 0, done.output
+    result = runner.load(path)
+    assert result["rows"] == []
+    assert "RNNCell" in report.full_report(result)
+    assert "RNNCell" in report.summary(result)
+    assert CliRunner().invoke(app, ["bench", "--group", "speed"]).exit_code == 2

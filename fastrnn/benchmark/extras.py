@@ -1,0 +1,219 @@
+"""Groups of rows beside the table of shapes: what a call costs around its arithmetic.
+
+``overhead``: one step of one sequence through small layers and cells, one thread, where the time
+is that of Python and of autograd.  ``compile``: layers under ``torch.compile``, ours as one graph
+against torch's, which breaks its graph at each of its layers, and against our own eager calls.
+Answers are held to the error budget first, as in the table of shapes.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastrnn.benchmark import check, timing
+from fastrnn.benchmark.pair import OURS, TORCH, Subject, make_pair, namespaces
+from fastrnn.benchmark.runner import use_threads
+from fastrnn.benchmark.shapes import LAYERS, MODES, OTHER, Shape
+
+OVERHEAD, COMPILE = "overhead", "compile"
+GROUPS = (OVERHEAD, COMPILE)
+#: Our eager layer beside both compiled ones.
+EAGER = "fastrnn eager"
+
+TINY_STEP = Shape(OTHER, 1, 64, 1)
+CELLS = ("LSTMCell", "GRUCell", "RNNCell")
+COMPILED_SHAPES = (
+    TINY_STEP,
+    Shape(OTHER, 8, 64, 50),
+    Shape(OTHER, 32, 256, 50),
+    Shape(OTHER, 16, 128, 30, num_layers=2, bidirectional=True),
+)
+COMPILED_CELLS = ("lstm", "gru")
+
+Row = dict[str, Any]
+Pair = tuple[dict[str, Subject], Subject]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to measure a row, and with what."""
+
+    seconds: float = 0.5
+    seed: int = 1
+    threads: int = 1
+    modes: tuple[str, ...] = MODES
+    compiled_shapes: tuple[Shape, ...] = COMPILED_SHAPES
+    backend: str = "inductor"
+
+
+class CellSubject(Subject):
+    """One step of a cell as a subject."""
+
+    def infer(self) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            state = self.module(self.x)
+        return state if isinstance(state, tuple) else (state,)
+
+    def train(self) -> tuple[Tensor, ...]:
+        for leaf in self._leaves:
+            leaf.grad = None
+        state = self.module(self.x)
+        states = state if isinstance(state, tuple) else (state,)
+        states[0].backward(self.grad_y)
+        return states
+
+
+def cell_pair(name: str, seed: int) -> Pair:
+    """A cell's two contenders and its judge, as `make_pair` gives a layer's."""
+    shape, generator = TINY_STEP, torch.Generator().manual_seed(seed)
+    x, grad = (torch.randn(1, shape.hidden_size, generator=generator) for _ in range(2))
+    torch.manual_seed(seed)
+    weights = getattr(torch.nn, name)(shape.inputs, shape.hidden_size).state_dict()
+
+    def subject(namespace: Any, dtype: torch.dtype) -> Subject:
+        module = getattr(namespace, name)(shape.inputs, shape.hidden_size)
+        module.load_state_dict(weights)
+        own = x.detach().to(dtype, copy=True).requires_grad_()
+        return CellSubject(module.to(dtype), own, grad.to(dtype))
+
+    pair = {who: subject(namespace, torch.float32) for who, namespace in namespaces().items()}
+    return pair, subject(torch.nn, torch.float64)
+
+
+def measure_row(
+    group: str,
+    layer: str,
+    shape: Shape,
+    mode: str,
+    subjects: dict[str, Subject],
+    judge: Subject,
+    settings: Settings,
+) -> Row:
+    """Check one row's answers and time it; ``subjects`` may hold more than ours and torch's."""
+    use_threads(settings.threads)
+    answers = {who: subject.answers(mode) for who, subject in subjects.items()}
+    errors = check.compare_answers(answers, judge.answers(mode))
+    calls = {who: subject.call(mode) for who, subject in subjects.items()}
+    times = timing.measure(calls, settings.seconds, random.Random(settings.seed))
+    return {
+        "group": group,
+        "layer": layer,
+        "shape": shape.name,
+        "mode": mode,
+        "threads": settings.threads,
+        "ratio": times[TORCH]["median"] / times[OURS]["median"],
+        "floor": 1.0,
+        "errors": errors,
+        "wrong_answers": check.failures(errors),
+        **times,
+    }
+
+
+def overhead(settings: Settings) -> Iterator[Row]:
+    """Rows of the group ``overhead``."""
+    pairs: list[tuple[str, Callable[[], Pair]]] = [
+        (layer.title, functools.partial(make_pair, cell, TINY_STEP, settings.seed))
+        for cell, layer in LAYERS.items()
+    ]
+    pairs += [(name, functools.partial(cell_pair, name, settings.seed)) for name in CELLS]
+    for name, build in pairs:
+        subjects, judge = build()
+        for mode in settings.modes:
+            yield measure_row(OVERHEAD, name, TINY_STEP, mode, subjects, judge, settings)
+
+
+def compiled(settings: Settings) -> Iterator[Row]:
+    """Rows of the group ``compile``."""
+    for shape, cell in itertools.product(settings.compiled_shapes, COMPILED_CELLS):
+        torch.compiler.reset()
+        eager, judge = make_pair(cell, shape, settings.seed)
+        subjects = {EAGER: eager[OURS]}
+        for who, fullgraph in ((OURS, True), (TORCH, False)):
+            module = copy.deepcopy(eager[who].module)
+            module.compile(fullgraph=fullgraph, backend=settings.backend)
+            subjects[who] = Subject(module, eager[who].x, eager[who].grad_y)
+        for mode in settings.modes:
+            yield measure_row(COMPILE, LAYERS[cell].title, shape, mode, subjects, judge, settings)
+    torch.compiler.reset()
+
+
+RUN: dict[str, Callable[[Settings], Iterator[Row]]] = {OVERHEAD: overhead, COMPILE: compiled}
+
+
+def run(
+    group: str, settings: Settings, on_row: Callable[[Row], None] = lambda _: None
+) -> list[Row]:
+    """All rows of a group; the thread count is what it was afterwards."""
+    before, rows = torch.get_num_threads(), []
+    try:
+        for found in RUN[group](settings):
+            rows.append(found)
+            on_row(found)
+    finally:
+        use_threads(before)
+    return rows
+
+
+def count(group: str, settings: Settings) -> int:
+    """How many rows `run` gives."""
+    if group == OVERHEAD:
+        return (len(LAYERS) + len(CELLS)) * len(settings.modes)
+    return len(settings.compiled_shapes) * len(COMPILED_CELLS) * len(settings.modes)
+
+
+def table(group: str, rows: list[Row]) -> str:
+    """A group's rows in markdown, microseconds a call."""
+    who = [TORCH, OURS, EAGER] if group == COMPILE else [TORCH, OURS]
+    titles = {TORCH: "torch", OURS: "fastrnn", EAGER: "fastrnn, eager"}
+    if group == COMPILE:
+        titles |= {TORCH: "torch, compiled", OURS: "fastrnn, compiled"}
+    lines = [
+        "| Layer | Shape | Mode | " + " | ".join(f"{titles[w]} µs" for w in who) + " | Ratio |",
+        "|---|---|---|" + "--:|" * (len(who) + 1),
+    ]
+    for row in rows:
+        times = " | ".join(f"{row[w]['median'] * 1e6:.1f}" for w in who)
+        ratio = "wrong" if row["wrong_answers"] else f"{row['ratio']:.2f}"
+        ratio += "" if row["wrong_answers"] or row["ratio"] >= row["floor"] else " ✗"
+        lines.append(f"| {row['layer']} | {row['shape']} | {row['mode']} | {times} | {ratio} |")
+    return "\n".join(lines)
+
+
+INTRODUCTIONS = {
+    OVERHEAD: "What a call costs without arithmetic to speak of: one step of one sequence, "
+    "one thread, microseconds a call.",
+    COMPILE: "Under `torch.compile` (fastrnn with `fullgraph=True`; torch breaks its graph at "
+    "its own layers), microseconds a call.",
+}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The tables of all groups that a run has; nothing if it has none."""
+    parts = []
+    for group, rows in result.get("extras", {}).items():
+        parts += [INTRODUCTIONS[group], table(group, rows)]
+    return "\n\n".join(parts)
+
+
+def problems(result: dict[str, Any]) -> list[str]:
+    """Wrong answers and rows slower than torch."""
+    lines = []
+    for group, rows in result.get("extras", {}).items():
+        for row in rows:
+            where = f"{group}: {row['layer']} {row['shape']} {row['mode']}"
+            if row["wrong_answers"]:
+                lines.append(f"{where}: wrong answers in {', '.join(row['wrong_answers'])}")
+            elif row["ratio"] < row["floor"]:
+                lines.append(
+                    f"{where}: {row['ratio']:.2f} of torch's speed, floor {row['floor']:g}"
+                )
+    return lines
