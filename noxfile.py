@@ -1,5 +1,6 @@
 """One command a chore: ``nox -s lint``, ``tests``, ``sanitize``, ``tidy``, ``bench``, ``docs``.
 
+With real models of other packages: ``models``.
 Against broken files of vectors: ``fuzz``; against races between threads: ``tsan``.
 For machines other than this one: ``arm`` and ``cuda``.
 """
@@ -55,6 +56,14 @@ def tests(session: nox.Session) -> None:
     """Build, install and test."""
     install(session, ".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def models(session: nox.Session) -> None:
+    """Convert real models of other packages, and compare outputs and gradients."""
+    install(session, ".[models,test]")
+    files = ["tests/models/real_models.py", "tests/models/real_keras.py"]
+    session.run("pytest", *(session.posargs or files))
 
 
 @nox.session

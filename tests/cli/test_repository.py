@@ -116,7 +116,8 @@ def test_constraints_pin_the_same_names_on_every_python(minor: int) -> None:
     """But for the backports of older Pythons, and what has no wheels for the newest."""
     here = {**default_environment(), "python_version": f"3.{minor}"}
     now = pins({**default_environment(), "python_version": "3.12"})
-    older = {"exceptiongroup", "six", "tomli"} if minor == 10 else set()
+    older = {"coloredlogs", "exceptiongroup", "humanfriendly", "six", "tomli"}
+    older = older if minor == 10 else set()
     lost = {"narwhals"} if minor == 10 else set()
     if minor == 14:
         lost = {"gensim", "smart-open", "wrapt", "zstandard"}

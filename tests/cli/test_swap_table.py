@@ -18,10 +18,10 @@ def rows() -> list[str]:
 
 @pytest.mark.parametrize("row", rows())
 def test_row_is_backed_by_a_test(row: str) -> None:
-    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row.split("|")[3])
+    named = re.findall(r"`(?:(\w+)/)?(\w+\.py)::(test_\w+)`", row.split("|")[3])
     assert named, row
-    for file, function in named:
-        source = (ROOT / "tests" / "nn" / file).read_text(encoding="utf-8")
+    for folder, file, function in named:
+        source = (ROOT / "tests" / (folder or "nn") / file).read_text(encoding="utf-8")
         assert re.search(rf"^def {function}\(", source, flags=re.MULTILINE), f"{file}::{function}"
 
 
