@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import profiler
 
 from fastrnn import _composed
 from fastrnn._layouts import PACKED, STEP
@@ -55,6 +56,16 @@ def _addresses(tensors: Sequence[Tensor | None], per_direction: int) -> tuple[An
     return tuple([(*flat[i : i + 4], 0) for i in range(0, len(flat), 4)])
 
 
+def _recorded(run: Callable[..., None], cell: int, suffix: str = "") -> Callable[..., None]:
+    """``run`` as an event of torch's profiler, under the name of the cell."""
+
+    def recorded(*arguments: Any) -> None:
+        with profiler.record_function(f"fastrnn::{CELL_INFO[cell]['name']}{suffix}"):
+            run(*arguments)
+
+    return recorded
+
+
 def forward_engine(
     plan: LayerPlan,
     x: Tensor,
@@ -70,7 +81,10 @@ def forward_engine(
     x_at: tuple[int, ...] = (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
     if plan.x_layout == PACKED:
         x_at = x_at[:2]
-    core.forward(
+    run = core.forward
+    if profiler._is_profiler_enabled:
+        run = _recorded(run, plan.cell)
+    run(
         plan.cell,
         plan.number,
         plan.isa,
@@ -139,7 +153,10 @@ def backward_engine(
     x_at: tuple[int, ...] = (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
     if plan.x_layout == PACKED:
         x_at = x_at[:2]
-    core.backward(
+    run = core.backward
+    if profiler._is_profiler_enabled:
+        run = _recorded(run, plan.cell, "_backward")
+    run(
         plan.cell,
         plan.number,
         plan.isa,
