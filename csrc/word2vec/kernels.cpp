@@ -40,11 +40,25 @@ void blend(float* target, const float* row, const float* base, float weight, int
     fma(factor, V::load(row + i) - V::load(base + i), V::load(target + i)).store(target + i);
 }
 
+void add_updates(float* matrix, const Update* updates, const int32_t* which, int64_t count, const float* saved,
+                 int stride) {
+  constexpr int kAhead = 6;
+  for (int64_t k = 0; k < count; ++k) {
+    if (k + kAhead < count) {
+      const float* const later = matrix + int64_t(updates[which[k + kAhead]].row) * stride;
+      for (int i = 0; i < stride; i += 16) prefetch_line(later + i);
+    }
+    const Update& update = updates[which[k]];
+    add_error(matrix + int64_t(update.row) * stride, saved + int64_t(update.saved) * stride, update.coefficient,
+              stride / W);
+  }
+}
+
 }  // namespace
 
 extern const fastrnn::word2vec::Kernels word2vec_kernels;
 const fastrnn::word2vec::Kernels word2vec_kernels = {
-    W, train<Sharing::kDirect>, train<Sharing::kHot>, merge, train_shard, score, blend};
+    W, train<Sharing::kDirect>, train<Sharing::kHot>, merge, train_shard, score, blend, add_updates};
 
 }  // namespace FASTRNN_ISA
 }  // namespace fastrnn

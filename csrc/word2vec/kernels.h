@@ -26,6 +26,9 @@ struct Kernels {
   double (*score)(const Settings&, Worker&, int64_t begin, int64_t end);
   // target += weight * (row - base)
   void (*blend)(float* target, const float* row, const float* base, float weight, int stride);
+  // Adds those of a shard's updates that `which` lists to the rows of a matrix.
+  void (*add_updates)(float* matrix, const Update* updates, const int32_t* which, int64_t count, const float* saved,
+                      int stride);
 };
 
 }  // namespace word2vec

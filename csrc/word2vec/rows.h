@@ -1,6 +1,6 @@
 #pragma once
-// Where a thread finds the rows it trains: in the shared matrix, in its copies of the hot rows, or in a shard's copies
-// of all rows that it touches.
+// Where a thread finds the rows it trains: in the shared matrix, in its copies of the hot rows, or in a shard's
+// copies.
 
 #include "cpu/vec.h"
 #include "word2vec/settings.h"
@@ -14,7 +14,7 @@ using namespace fastrnn::word2vec;
 enum class Sharing {
   kDirect,  // one thread, or cold rows only: Hogwild on the shared matrix
   kHot,     // copies of the first rows, because a row that two cores write in turn costs 100 ns each time
-  kShard,   // copies of all rows touched: nobody sees another shard's updates before the round ends
+  kShard,   // copies, and lists of what cold rows are to become: no shard sees another's updates before the round ends
 };
 
 /// Not inlined: a row is touched for the first time in a shard far less often than again.
@@ -35,10 +35,14 @@ FASTRNN_INLINE float* find_row(Rows& rows, int32_t row, int stride) {
   } else if constexpr (kSharing == Sharing::kHot) {
     return (row < rows.hot ? rows.copy : rows.shared) + int64_t(row) * stride;
   } else {
-    int32_t slot = rows.slot[row];
-    if (slot < 0) slot = copy_row(rows, row, stride);
-    ++rows.visits[slot];
-    return rows.copy + int64_t(slot) * stride;
+    if (rows.slot) {
+      int32_t slot = rows.slot[row];
+      if (slot < 0) slot = copy_row(rows, row, stride);
+      ++rows.visits[slot];
+      return rows.copy + int64_t(slot) * stride;
+    }
+    ++rows.visits[row < rows.hot ? row : rows.hot];  // no branch: which rows are hot cannot be predicted
+    return (row < rows.hot ? rows.copy : rows.shared) + int64_t(row) * stride;
   }
 }
 
@@ -59,9 +63,13 @@ FASTRNN_INLINE void prefetch_row(const Rows& rows, int32_t row, int stride) {
     if (row < rows.hot) return;
   } else if constexpr (kSharing == Sharing::kShard) {
     // Without asking to own the line: a shared row is only read here, and no other thread writes this one's copies.
-    const int64_t slot = rows.slot[row];
-    const float* const copy = rows.copy + slot * stride;
-    p = slot < 0 ? p : copy;
+    if (rows.slot) {
+      const int64_t slot = rows.slot[row];
+      const float* const copy = rows.copy + slot * stride;
+      p = slot < 0 ? p : copy;
+    } else if (row < rows.hot) {
+      return;
+    }
     for (int i = 0; i < stride; i += 16) __builtin_prefetch(p + i);
     return;
   }

@@ -151,10 +151,10 @@ FASTRNN_INLINE V gradient(V f, V label, bool skip_saturated, const float* table)
 }
 
 /// For C contexts: e[c] (+)= sum over rows of g[c][row] row, and rows += sum over c of g[c][row] input[c], on
-/// registers j0 .. j0 + N - 1. With `add_to`, e is added to what lies there.
+/// registers j0 .. j0 + N - 1. The rows' new values go to `targets`. With `add`, e is added to what lies there.
 template <int C, int N>
-FASTRNN_INLINE void update_registers(float* const* rows, int num_rows, const float* g, int g_stride,
-                                     const float* const* inputs, float* const* e, bool add, int j0) {
+FASTRNN_INLINE void update_registers(float* const* rows, float* const* targets, int num_rows, const float* g,
+                                     int g_stride, const float* const* inputs, float* const* e, bool add, int j0) {
   V h[C][N], sum[C][N];
 #pragma GCC unroll 8
   for (int c = 0; c < C; ++c) {
@@ -172,7 +172,8 @@ FASTRNN_INLINE void update_registers(float* const* rows, int num_rows, const flo
     }
   }
   for (int r = 0; r < num_rows; ++r) {
-    float* const row = rows[r] + j0 * W;
+    const float* const row = rows[r] + j0 * W;
+    float* const target = targets[r] + j0 * W;
     V old[N], fresh[N];
 #pragma GCC unroll 8
     for (int j = 0; j < N; ++j) fresh[j] = old[j] = V::load(row + j * W);
@@ -186,7 +187,7 @@ FASTRNN_INLINE void update_registers(float* const* rows, int num_rows, const flo
       }
     }
 #pragma GCC unroll 8
-    for (int j = 0; j < N; ++j) fresh[j].store(row + j * W);
+    for (int j = 0; j < N; ++j) fresh[j].store(target + j * W);
   }
 #pragma GCC unroll 8
   for (int c = 0; c < C; ++c) {
@@ -198,15 +199,16 @@ FASTRNN_INLINE void update_registers(float* const* rows, int num_rows, const flo
 constexpr int at_most_8(int n) { return n < 1 ? 1 : n > 8 ? 8 : n; }
 
 template <int C>
-FASTRNN_INLINE void update(float* const* rows, int num_rows, const float* g, int g_stride, const float* const* inputs,
-                           float* const* e, bool add, int registers) {
+FASTRNN_INLINE void update(float* const* rows, float* const* targets, int num_rows, const float* g, int g_stride,
+                           const float* const* inputs, float* const* e, bool add, int registers) {
   constexpr int kWide = at_most_8((kRegisters - 4) / (2 * C));  // inputs and sums, a row before and after, a g
   int j = 0;
-  for (; j + kWide <= registers; j += kWide) update_registers<C, kWide>(rows, num_rows, g, g_stride, inputs, e, add, j);
+  for (; j + kWide <= registers; j += kWide)
+    update_registers<C, kWide>(rows, targets, num_rows, g, g_stride, inputs, e, add, j);
   if constexpr (kWide > 1) {
     if (j < registers) {
       with_constant<kWide - 1>(registers - j, [&](auto n) {
-        update_registers<C, decltype(n)::value>(rows, num_rows, g, g_stride, inputs, e, add, j);
+        update_registers<C, decltype(n)::value>(rows, targets, num_rows, g, g_stride, inputs, e, add, j);
       });
     }
   }

@@ -129,7 +129,7 @@ void TextReader::read_block(const Source& source, size_t index, Worker& w, Regio
   block.num_words = uint32_t(w.num_ids);
   block.ends = w.ends;
   if (settings_.keep_ids && !pruned_ && w.num_ids != 0) {
-    block.ids.reset(new uint32_t[w.num_ids]);
+    block.ids = make_page_array(w.num_ids);
     std::memcpy(block.ids.get(), w.ids.data(), w.num_ids * sizeof(uint32_t));
   }
 }

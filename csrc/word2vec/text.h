@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "word2vec/pages.h"
 #include "word2vec/tokens.h"
 #include "word2vec/vocabulary.h"
 
@@ -66,7 +67,7 @@ class TextReader {
  private:
   // A piece of text in the order of the corpus.
   struct Block {
-    std::unique_ptr<uint32_t[]> ids;  // of the worker's table
+    PageArray ids;  // of the worker's table
     uint32_t num_words = 0, num_kept = 0;
     int worker = 0;
     std::vector<uint32_t> ends;  // lines end before these words
