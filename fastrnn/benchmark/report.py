@@ -10,12 +10,14 @@ from fastrnn.benchmark import extras
 from fastrnn.benchmark.check import error_ratio
 from fastrnn.benchmark.pair import OURS, TORCH
 from fastrnn.benchmark.shapes import (
+    FLOOR_THREADS,
     FLOORS,
     LARGE_BATCH,
     LARGE_GOALS,
     LARGE_HIDDEN,
     LAYERS,
     MODES,
+    PADDED_SPEED,
     TILE_GOAL,
     TILE_HIDDEN,
 )
@@ -81,6 +83,22 @@ def regime_table(result: dict[str, Any], threads: int) -> str:
         if any(entry != "– / –" for entry in entries):
             lines.append(f"| {regime} | " + " | ".join(entries) + " |")
     return "\n".join(lines)
+
+
+def packed_table(result: dict[str, Any], threads: int) -> str:
+    """Packed shapes: least of fastrnn's own speed per row for a padded batch as large."""
+    lines = ["| Cell | Mode | Of our padded speed | Floor |", "|---|---|--:|--:|"]
+    for cell in used_cells(result):
+        for mode in MODES:
+            rows = select(result, cell=cell, mode=mode, threads=threads)
+            speeds = [row["padded_speed"] for row in rows if row.get("padded_speed")]
+            if speeds:
+                missed = threads == FLOOR_THREADS and min(speeds) < PADDED_SPEED
+                lines.append(
+                    f"| {LAYERS[cell].title} | {mode} | {min(speeds):.2f} to {max(speeds):.2f}"
+                    f"{' ✗' if missed else ''} | {PADDED_SPEED:g} |"
+                )
+    return "\n".join(lines) if len(lines) > 2 else "No packed sequences were measured."
 
 
 def megabytes(row: dict[str, Any], who: str) -> str:
@@ -193,6 +211,7 @@ def full_report(result: dict[str, Any]) -> str:
     for count in counts:
         title = f"## {count} thread{'s' if count > 1 else ''}"
         parts += [title, regime_table(result, count), peak_table(result, count)]
+        parts.append(packed_table(result, count))
         parts.append(full_table(result, count))
     return "\n\n".join(parts) + "\n"
 

@@ -17,17 +17,20 @@ import torch
 import fastrnn
 from fastrnn._native import core
 from fastrnn.benchmark import check, machine, memory, timing
-from fastrnn.benchmark.pair import CONTENDERS, OURS, TORCH, make_pair
+from fastrnn.benchmark.pair import CONTENDERS, OURS, TORCH, make_pair, padded_twin
 from fastrnn.benchmark.shapes import (
     FLOOR_THREADS,
     LAYERS,
     MODES,
+    PADDED_SPEED,
     SHAPES,
     TILE_HIDDEN,
     TRAINING,
     Shape,
     floor,
 )
+
+PADDED = "padded"
 
 #: Seconds of one look at the machine's multiply-add peak; one is taken before every row.
 PEAK_SECONDS = 0.03
@@ -71,7 +74,12 @@ def measure_row(
     order = random.Random(settings.seed)
     peak = core.testing.fma_peak(4, core.isa_id(), threads, PEAK_SECONDS)
     calls = {name: subject.call(mode) for name, subject in subjects.items()}
+    padded_rows = 0
+    if shape.packed:
+        twin, padded_rows = padded_twin(subjects[OURS], shape)
+        calls[PADDED] = twin.call(mode)
     times = timing.measure(calls, settings.seconds, order)
+    padded = times.pop(PADDED, None)
     ratios = [t / o for t, o in zip(times[TORCH]["samples"], times[OURS]["samples"])]
     flops = shape.flops(LAYERS[cell].num_gates, mode)
     rate = {name: flops / times[name]["median"] for name in CONTENDERS}
@@ -89,6 +97,9 @@ def measure_row(
         "fma_peak_gflops": peak / 1e9,
         "gflops": {name: rate[name] / 1e9 for name in CONTENDERS},
         "peak_share": {name: rate[name] / peak for name in CONTENDERS},
+        # The speed per row, of that of a padded batch.
+        "padded_speed": padded
+        and padded["median"] / padded_rows / (times[OURS]["median"] / shape.rows),
         **times,
     }
 
@@ -194,4 +205,7 @@ def problems(result: dict[str, Any]) -> list[str]:
         where = f"{row['cell']} {row['shape']} {row['mode']}, threads {row['threads']}"
         if row["ratio"] < row["floor"]:
             lines.append(f"{where}: {row['ratio']:.2f} of torch's speed, floor {row['floor']:g}")
+        speed = row.get("padded_speed")
+        if speed and row["threads"] == FLOOR_THREADS and speed < PADDED_SPEED:
+            lines.append(f"{where}: {speed:.2f} of our padded speed, floor {PADDED_SPEED:g}")
     return lines

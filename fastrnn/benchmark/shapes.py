@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 INFERENCE, TRAINING = "inference", "training"
@@ -32,7 +33,10 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of one layer call; ``input_size=0`` stands for the hidden size."""
+    """Sizes of one layer call; ``input_size=0`` stands for the hidden size.
+
+    With ``shortest`` the call is of a packed sequence: lengths uniform in shortest..seq_len.
+    """
 
     regime: str
     batch_size: int
@@ -43,6 +47,24 @@ class Shape:
     bidirectional: bool = False
     note: str = ""
     cells: tuple[str, ...] = tuple(LAYERS)
+    shortest: int = 0
+
+    @property
+    def packed(self) -> bool:
+        return self.shortest > 0
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of each sequence, the same in every run."""
+        if not self.packed:
+            return [self.seq_len] * self.batch_size
+        draw = random.Random(0)
+        return [draw.randint(self.shortest, self.seq_len) for _ in range(self.batch_size)]
+
+    @property
+    def rows(self) -> int:
+        """Steps of all sequences together."""
+        return sum(self.lengths)
 
     @property
     def inputs(self) -> int:
@@ -50,7 +72,8 @@ class Shape:
 
     @property
     def name(self) -> str:
-        parts = [f"B{self.batch_size}", f"T{self.seq_len}"]
+        shortest = f"{self.shortest}–" if self.packed else ""
+        parts = [f"B{self.batch_size}", f"T{shortest}{self.seq_len}"]
         if self.input_size:
             parts.append(f"I{self.input_size}")
         parts.append(f"H{self.hidden_size}")
@@ -63,7 +86,9 @@ class Shape:
     @property
     def large(self) -> bool:
         """Whether the goals for large shapes apply."""
-        return self.batch_size >= LARGE_BATCH and self.hidden_size >= LARGE_HIDDEN
+        return (
+            not self.packed and self.batch_size >= LARGE_BATCH and self.hidden_size >= LARGE_HIDDEN
+        )
 
     def flops(self, num_gates: int, mode: str) -> int:
         """Multiply-adds of the matrix products, two operations each; training is three times."""
@@ -72,13 +97,14 @@ class Shape:
         for layer in range(self.num_layers):
             inputs = self.inputs if layer == 0 else directions * self.hidden_size
             weights = num_gates * self.hidden_size * (inputs + self.hidden_size)
-            total += 2 * self.seq_len * self.batch_size * directions * weights
+            total += 2 * self.rows * directions * weights
         return total * (3 if mode == TRAINING else 1)
 
 
 TINY, SMALL, MIDDLE, BIG = "B 1, H 64–128", "B 1, H 256–384", "B 1, H 512", "B 1, H 1024"
 BATCH_SMALL, BATCH_MIDDLE = "B 8–32, H 64–128", "B 32–128, H 256–512"
 BATCH_BIG, OTHER = "B 128, H 1024", "Other shapes"
+PACKED_SMALL, PACKED_LARGE = "Packed, B 8–32, H 128", "Packed, B 8–32, H 256"
 
 #: torch's time divided by ours, at `FLOOR_THREADS` threads: (inference, training) for each layer.
 FLOORS: dict[str, dict[str, tuple[float, float]]] = {
@@ -90,7 +116,16 @@ FLOORS: dict[str, dict[str, tuple[float, float]]] = {
     BATCH_MIDDLE: {"LSTM": (1.03, 1.08), "GRU": (1.35, 1.3), "RNN": (1.35, 1.3)},
     BATCH_BIG: {"LSTM": (1.08, 1.1), "GRU": (1.35, 1.25), "RNN": (1.35, 1.3)},
     OTHER: {"LSTM": (1.0, 1.0), "GRU": (1.0, 1.0), "RNN": (1.0, 1.0)},
+    PACKED_SMALL: {"LSTM": (1.8, 2.5), "GRU": (1.9, 2.5), "RNN": (2.0, 2.3)},
+    PACKED_LARGE: {"LSTM": (1.8, 2.5), "GRU": (1.35, 1.3), "RNN": (1.35, 1.3)},
 }
+
+#: The least that packed sequences may have of fastrnn's own speed for a padded batch of as many
+#: steps, at `FLOOR_THREADS` threads.
+PADDED_SPEED = 0.9
+
+#: What ``--group`` chooses from.
+GROUPS = ("padded", "packed")
 
 
 #: Goals as shares of the multiply-add peak: layers of at least this batch and hidden size, and the
@@ -133,6 +168,12 @@ SHAPES = (
     Shape(OTHER, 256, 256, 20, note="reinforcement learning"),
     Shape(OTHER, 8, 1024, 64, input_size=240, note="speech encoder"),
     Shape(OTHER, 32, 1760, 10, note="speech, wide", cells=("gru", "rnn_relu")),
+    *(
+        Shape(regime, batch, hidden, longest, shortest=shortest)
+        for regime, hidden in ((PACKED_SMALL, 128), (PACKED_LARGE, 256))
+        for batch in (8, 32)
+        for shortest, longest in ((5, 60), (10, 400))
+    ),
 )
 
 #: One shape of every regime, for a look in under two minutes.
@@ -144,4 +185,5 @@ QUICK = tuple(next(shape for shape in SHAPES if shape.regime == regime) for regi
 SELF_CHECK = (
     Shape(OTHER, 2, 5, 3, input_size=4),
     Shape(OTHER, 3, 4, 2, num_layers=2, bidirectional=True),
+    Shape(OTHER, 3, 4, 5, shortest=1),
 )

@@ -29,6 +29,9 @@ def bench(
     shape: Annotated[
         list[str] | None, typer.Option(help="Only shapes with this in their name, e.g. H256.")
     ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Only padded, or only packed sequences.")
+    ] = None,
     mode: Annotated[list[str] | None, typer.Option(help="inference or training.")] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds of timing for each row.")
@@ -53,6 +56,9 @@ def bench(
         chosen = shapes.QUICK if quick else shapes.SELF_CHECK if self_check else shapes.SHAPES
         if shape:
             chosen = tuple(s for s in chosen if any(part in s.name.split() for part in shape))
+        if group:
+            packed = _known("group", [group], shapes.GROUPS) == ("packed",)
+            chosen = tuple(s for s in chosen if s.packed == packed)
         settings = Settings(
             shapes=chosen,
             cells=_known("cell", cell, tuple(shapes.LAYERS)),

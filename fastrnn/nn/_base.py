@@ -109,7 +109,8 @@ class RecurrentLayer(RNNBase):
             result = self._forward_engine(input, hx, rows)
             if result is not None:
                 return result
-        if isinstance(input, PackedSequence) and resets is None and not transforms_active():
+        composed = composed_needed(*self.parameters(recurse=False))
+        if isinstance(input, PackedSequence) and resets is None and not composed:
             return self.torch_twin.forward(self, input, hx)
         return self._forward_composed(input, hx, rows)
 

@@ -40,13 +40,27 @@ class GRU(RecurrentLayer):
         - hx: [D*num_layers, B, H] or [D*num_layers, H]; zeros if not given.
         - returns ``(output, h_n)``: output [T, B, D*H], [B, T, D*H] or [T, D*H]; h_n as hx.
 
-    The engine takes float32 and float64 on the CPU.  Anything else (``PackedSequence``, half
-    precision, complex, other devices, autocast, ``torch.compile``, ``torch.func`` transforms,
-    forward-mode and double differentiation) is computed with torch's own operations;
-    `refusal` tells for a given call.
+    The call is ``layer(input, hx=None, *, lengths=None, resets=None)``:
+        - lengths: steps of each sequence of a padded input, B integers from 0 to T in any order
+          (tensor, array, list). ``output`` is zero past a sequence's end, its final state is that
+          after its own last step, and reverse directions start there; what the input holds past
+          the end is not looked at and gets a gradient of zero. The numbers are those of
+          ``pack_padded_sequence``, which has no empty sequences: those keep their initial state.
+        - resets: bool, the shape of the input without its features ([rows] or a
+          ``PackedSequence`` for a packed input). Where True the state is zeroed before the step,
+          in every layer, and no gradient flows back past it; at the first step ``hx`` counts for
+          nothing. A reverse direction zeroes its state before the same steps in its own order:
+          it forgets what follows a marked step.
+
+    The engine takes float32, float64, bfloat16 and float16 on the CPU, packed sequences included,
+    also under ``torch.autocast``.  Anything else (complex, other devices,
+    ``torch.compile``, ``torch.func`` transforms, forward-mode and double differentiation) is
+    computed with torch's own operations; `refusal` tells for a given call.
 
     Raises:
         ValueError: input of another rank, or of another dtype than the weights.
+        TypeError, ValueError: lengths that are no integers, resets that are not bool, or either of
+            a shape or value that doesn't fit the input.
         RuntimeError: feature or state sizes that don't fit, or a sequence of no steps.
 
     Source: Cho et al. 2014 in the form of its third version (reset after the matmul);
@@ -57,6 +71,9 @@ class GRU(RecurrentLayer):
     >>> output, h_n = gru(torch.randn(4, 7, 3))
     >>> output.shape, h_n.shape
     (torch.Size([4, 7, 5]), torch.Size([1, 4, 5]))
+    >>> output, h_n = gru(torch.randn(4, 7, 3), lengths=[3, 7, 0, 5])
+    >>> bool((output[0, 3:] == 0).all())
+    True
     """
 
     torch_twin = torch.nn.GRU

@@ -43,13 +43,27 @@ class LSTM(RecurrentLayer):
         - returns ``(output, (h_n, c_n))``: output [T, B, D*P], [B, T, D*P] or [T, D*P]; the
           states as in hx.
 
-    The engine takes float32 and float64 on the CPU.  Anything else (``PackedSequence``,
-    ``proj_size``, half precision, complex, other devices, autocast, ``torch.compile``,
-    ``torch.func`` transforms, forward-mode and double differentiation) is computed with torch's
-    own operations; `refusal` tells for a given call.
+    The call is ``layer(input, hx=None, *, lengths=None, resets=None)``:
+        - lengths: steps of each sequence of a padded input, B integers from 0 to T in any order
+          (tensor, array, list). ``output`` is zero past a sequence's end, its final state is that
+          after its own last step, and reverse directions start there; what the input holds past
+          the end is not looked at and gets a gradient of zero. The numbers are those of
+          ``pack_padded_sequence``, which has no empty sequences: those keep their initial state.
+        - resets: bool, the shape of the input without its features ([rows] or a
+          ``PackedSequence`` for a packed input). Where True the state is zeroed before the step,
+          in every layer, and no gradient flows back past it; at the first step ``hx`` counts for
+          nothing. A reverse direction zeroes its state before the same steps in its own order:
+          it forgets what follows a marked step.
+
+    The engine takes float32, float64, bfloat16 and float16 on the CPU, packed sequences included,
+    also under ``torch.autocast``.  Anything else (``proj_size``, complex, other devices,
+    ``torch.compile``, ``torch.func`` transforms, forward-mode and double differentiation) is
+    computed with torch's own operations; `refusal` tells for a given call.
 
     Raises:
         ValueError: input of another rank, or of another dtype than the weights.
+        TypeError, ValueError: lengths that are no integers, resets that are not bool, or either of
+            a shape or value that doesn't fit the input.
         RuntimeError: feature or state sizes that don't fit, or a sequence of no steps.
 
     Source: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; conventions
@@ -60,6 +74,9 @@ class LSTM(RecurrentLayer):
     >>> output, (h_n, c_n) = lstm(torch.randn(7, 4, 3))
     >>> output.shape, h_n.shape, c_n.shape
     (torch.Size([7, 4, 10]), torch.Size([2, 4, 5]), torch.Size([2, 4, 5]))
+    >>> output, (h_n, c_n) = lstm(torch.randn(7, 4, 3), lengths=[3, 7, 0, 5])
+    >>> bool((output[3:, 0] == 0).all())
+    True
     """
 
     torch_twin = torch.nn.LSTM

@@ -94,7 +94,8 @@ def test_wrong_answers_are_reported(wrong: str, monkeypatch: pytest.MonkeyPatch)
         LSTM = WrongLSTM
 
     monkeypatch.setattr(pair, "namespaces", lambda: {pair.OURS: Namespace, pair.TORCH: torch.nn})
-    found = runner.run(settings(cells=("lstm",), modes=("training",), threads=(1,)))
+    padded = tuple(shape for shape in shapes.SELF_CHECK if not shape.packed)
+    found = runner.run(settings(shapes=padded, cells=("lstm",), modes=("training",), threads=(1,)))
     for row in found["rows"]:
         assert ("y" in row["wrong_answers"]) == (wrong == "output")
         assert ("grad_x" in row["wrong_answers"]) == (wrong == "gradient")
@@ -135,6 +136,26 @@ def test_flops_of_a_deep_bidirectional_layer() -> None:
     first, second = 2 * 4 * 5 * (2 + 5), 2 * 4 * 5 * (10 + 5)
     assert shape.flops(4, shapes.INFERENCE) == 2 * 7 * 3 * (first + second)
     assert shape.flops(4, shapes.TRAINING) == 3 * 2 * 7 * 3 * (first + second)
+
+
+def test_packed_shapes() -> None:
+    shape = shapes.Shape(shapes.PACKED_SMALL, 8, 16, 60, shortest=5)
+    assert len(shape.lengths) == 8
+    assert min(shape.lengths) >= 5
+    assert max(shape.lengths) <= 60
+    assert shape.flops(1, shapes.INFERENCE) == 2 * sum(shape.lengths) * 16 * 32
+    x, grad_y, packing = pair.inputs(shape, 1)
+    assert len(x) == len(grad_y) == packing[0].sum() == sum(shape.lengths)
+
+
+def test_packed_rows_are_set_against_padded_ones(result: dict[str, Any]) -> None:
+    packed = [row for row in result["rows"] if row["padded_speed"]]
+    assert {row["shape"] for row in packed} == {s.name for s in shapes.SELF_CHECK if s.packed}
+    slow = {**result, "rows": [dict(packed[0], padded_speed=0.5, threads=2)]}
+    assert "0.50 to 0.50 ✗ | 0.9 |" in report.packed_table(slow, 2)
+    assert any("of our padded speed" in line for line in runner.problems(slow))
+    none = {**result, "rows": [dict(packed[0], padded_speed=None)]}
+    assert "No packed" in report.packed_table(none, packed[0]["threads"])
 
 
 def test_a_row_below_its_floor_is_marked(result: dict[str, Any]) -> None:
