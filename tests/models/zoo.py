@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,6 +25,18 @@ def name_torchvisions_operators() -> torch.library.Library:
     return names
 
 
+def hide_broken_torchaudio() -> None:
+    """Let Asteroid do without torchaudio, as it can, where it fails to load beside a CPU build."""
+    try:
+        importlib.import_module("torchaudio")
+    except OSError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
+            del sys.modules[name]
+        sys.modules["torchaudio"] = sys.modules["torch_stoi"] = None  # type: ignore[assignment]
+    except ModuleNotFoundError:
+        pass
+
+
 def missing_operator() -> str:
     """The first one that importing torchvision misses; "" where it can be imported."""
     try:
@@ -39,6 +52,7 @@ def missing_operator() -> str:
 
 
 OPERATORS = name_torchvisions_operators()  # names live as long as this does
+hide_broken_torchaudio()
 
 
 class Built(NamedTuple):
