@@ -1,6 +1,6 @@
 """One command a chore: ``nox -s lint``, ``tests``, ``sanitize``, ``tidy``, ``bench``, ``docs``.
 
-With real models of other packages: ``models``.
+With real models of other packages: ``models``; trained by other frameworks: ``ecosystem``.
 Against broken files of vectors: ``fuzz``; against races between threads: ``tsan``.
 For machines other than this one: ``arm`` and ``cuda``.
 """
@@ -67,6 +67,13 @@ def models(session: nox.Session) -> None:
         session.install("setuptools<81")
     files = ["tests/models/real_models.py", "tests/models/real_keras.py"]
     session.run("pytest", *(session.posargs or files))
+
+
+@nox.session
+def ecosystem(session: nox.Session) -> None:
+    """Train with frameworks that the tests do not need otherwise."""
+    install(session, ".[ecosystem,test]")
+    session.run("pytest", *(session.posargs or ["tests/nn/test_lightning.py"]))
 
 
 @nox.session
