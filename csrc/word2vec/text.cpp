@@ -68,7 +68,14 @@ struct TextReader::Region {
   }
 };
 
-TextReader::~TextReader() = default;
+TextReader::~TextReader() {
+  if (position_ < uint64_t(4) << 20) return;
+  workers_.clear();
+  merged_.reset();
+  to_merged_ = std::vector<std::vector<uint32_t>>();
+  blocks_ = std::vector<Block>();
+  return_free_memory();
+}
 
 TextReader::TextReader(TextSettings settings) : settings_(std::move(settings)), tokenizer_(settings_.as_word2vec_c) {
   if (settings_.max_words != 0) settings_.threads = 1;

@@ -57,7 +57,7 @@ def describe_software() -> dict[str, Any]:
 
 def sources() -> list[str] | None:
     """Git's names of the folders that speed and quality depend on; None outside a checkout."""
-    folders = ("HEAD:./csrc", "HEAD:./fastrnn/word2vec")
+    folders = ("HEAD:./csrc/word2vec", "HEAD:./fastrnn/word2vec")
     command = ["git", "-C", str(Path(__file__).parents[3]), "rev-parse", *folders]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
