@@ -109,7 +109,9 @@ class RecurrentLayer(RNNBase):
             result = self._forward_engine(input, hx, rows)
             if result is not None:
                 return result
-        composed = composed_needed(*self.parameters(recurse=False))
+        data = input.data if isinstance(input, PackedSequence) else input
+        given = hx if isinstance(hx, tuple) else (hx,)
+        composed = composed_needed(data, *given, *self.parameters(recurse=False))
         if isinstance(input, PackedSequence) and resets is None and not composed:
             return self.torch_twin.forward(self, input, hx)
         return self._forward_composed(input, hx, rows)
