@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from fastrnn import _lengths
 from fastrnn._lengths import Rows
@@ -73,7 +74,11 @@ def rows_of_packed(packed: PackedSequence) -> Rows | str:
     data, batch_sizes, order, inverse = packed
     for tensor in (data, batch_sizes):
         kind: type = type(tensor)
-        if kind is not Tensor and kind is not Parameter:  # fake, or not even a tensor
+        if (
+            kind is not Tensor  # fake, or not even a tensor
+            and kind is not Parameter
+            and not (tensor is data and is_traceable_wrapper_subclass(data))
+        ):
             return f"the packed sequence holds a {kind.__name__}"
     if data.dim() != 2:
         return "packed data is no matrix"
