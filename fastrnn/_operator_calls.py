@@ -17,7 +17,7 @@ from fastrnn._dispatch import transforms_active
 from fastrnn._layouts import BATCH_FIRST, STEP, UNBATCHED
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS
 
-__all__ = ["operators_refuse", "planned_layer", "run_operators"]
+__all__ = ["host_lengths", "operators_refuse", "planned_layer", "run_operators"]
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _KINDS = (Tensor, Parameter, FakeTensor, FunctionalTensor)
@@ -63,10 +63,14 @@ def run_operators(
     weights: Sequence[Sequence[Tensor | None]],
     num_directions: int,
     dropout: float,
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of a stack of layers with ``dropout`` between them.
 
-    ``x`` is [T, B, I]; ``weights`` has one entry a layer; the states hold all of them.
+    ``x`` is [T, B, I], or with ``batch_sizes`` [rows, I]; ``weights`` has one entry a layer; the
+    states hold all of them.
     """
     num_states = CELL_INFO[CELL_NUMBERS[cell]]["num_states"]
     cast = autocast_dtype()
@@ -84,11 +88,21 @@ def run_operators(
             for state in (initial[0], initial[1] if num_states == 2 else None)
         )
         given = [weight for weight in one if weight is not None]
-        x, h_n, c_n, _ = _operators.layer(x, h0, c0, given, cell, num_directions)
+        x, h_n, c_n, _ = _operators.layer(
+            *(x, h0, c0, given, cell, num_directions, False, lengths, batch_sizes, resets)
+        )
         states.append((h_n, c_n)[:num_states])
     if len(states) == 1:
         return (x, *states[0])
     return (x, *(torch.cat(parts) for parts in zip(*states, strict=True)))
+
+
+def host_lengths(values: Any) -> Tensor:
+    """``lengths`` as the operators take them; TypeError for what are no integers."""
+    vector = torch.as_tensor(values)
+    if vector.is_floating_point() or vector.is_complex() or vector.dtype == torch.bool:
+        raise TypeError(f"lengths: expected integers, got {vector.dtype}")
+    return vector.to("cpu", torch.int64)
 
 
 def planned_layer(
@@ -98,6 +112,8 @@ def planned_layer(
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
     num_directions: int,
+    lengths: Tensor | None = None,
+    resets: Any = None,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of one layer, or step, in the engine's layouts."""
     missing_batch = x_layout == UNBATCHED or (x_layout == STEP and x.dim() == 1)
@@ -107,7 +123,9 @@ def planned_layer(
         x, initial = x.unsqueeze(-2), [None if s is None else s.unsqueeze(-2) for s in initial]
     if x_layout == STEP:
         x, initial = x.unsqueeze(0), [None if s is None else s.unsqueeze(0) for s in initial]
-    result = list(run_operators(cell, x, initial, [weights], num_directions, 0.0))
+    result = list(
+        run_operators(cell, x, initial, [weights], num_directions, 0.0, lengths, None, resets)
+    )
     if x_layout == STEP:
         result = [tensor.squeeze(0) for tensor in result]
     if missing_batch:

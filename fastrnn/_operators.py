@@ -8,6 +8,9 @@ tensors, and sizes follow from their shapes, so nothing in a graph depends on T 
 - ``x`` [T, B, I]; ``h0``, ``c0`` [D, B, H] or None for zeros; ``c0`` None where there is no c.
 - ``weights``: for each direction weight_ih, weight_hh, then both biases or none, then the unit
   parameters of a cell that has them.
+- ``lengths`` [B], int64: how many of its steps each sequence has; or ``batch_sizes`` [T], as in a
+  ``PackedSequence``, then x is [rows, I], y [rows, D*H], states are in the packed order, and h0
+  is given, for it tells B.  ``resets`` [T, B] or [rows], bool: the state before is zeroed.
 - ``cell``: its name; ``save``: whether backward will follow (the autograd kernel sees to that).
 - results ``y`` [T, B, D*H], ``h_n``, ``c_n`` [D, B, H] (``c_n`` empty where there is no c), and
   the reserve, bytes for ``layer_backward`` (empty without ``save``).
@@ -17,6 +20,7 @@ tensors, and sizes follow from their shapes, so nothing in a graph depends on T 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -34,18 +38,18 @@ layer_backward = torch.ops.fastrnn.layer_backward.default
 @register_flop_formula(torch.ops.fastrnn.layer)
 def _layer_flops(*shapes: Any, **_: Any) -> int:
     """Those of the matrix products."""
-    (seq_len, batch_size, input_size), _, _, weights, _, num_directions = shapes[:6]
+    (*lead, input_size), _, _, weights, _, num_directions = shapes[:6]
     rows, hidden = weights[1]
-    return int(2 * seq_len * batch_size * num_directions * rows * (input_size + hidden))
+    return int(2 * math.prod(lead) * num_directions * rows * (input_size + hidden))
 
 
 @register_flop_formula(torch.ops.fastrnn.layer_backward)
 def _backward_flops(*shapes: Any, **_: Any) -> int:
     """The recurrent products always, the others where their results are wanted."""
-    (seq_len, batch_size, input_size), _, _, weights, _, _, _, num_directions, wanted = shapes[3:12]
+    (*lead, input_size), _, _, weights, _, _, _, num_directions, wanted = shapes[3:12]
     rows, hidden = weights[1]
     columns = num_directions * (hidden + (input_size if wanted[0] else 0))
     for start in range(3, len(wanted), len(weights) // num_directions):
         columns += input_size if wanted[start] else 0
         columns += hidden if wanted[start + 1] else 0
-    return int(2 * seq_len * batch_size * rows * columns)
+    return int(2 * math.prod(lead) * rows * columns)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fastrnn._autograd import composed_gradients
-from fastrnn._layouts import TIME_FIRST
+from fastrnn._layouts import PACKED, TIME_FIRST
+from fastrnn._operators_kernels import operator_rows
 from fastrnn._operators_schema import LIBRARY, full_wanted, full_weights
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS
 
@@ -24,8 +25,8 @@ class _Form(NamedTuple):
     cell: int
     num_states: int
     params_per_direction: int
-    x_layout: int = TIME_FIRST
-    y_layout: int = TIME_FIRST
+    x_layout: int
+    y_layout: int
 
 
 def _below_autograd(operator: Any, keyset: Any, *arguments: Any) -> Any:
@@ -38,7 +39,7 @@ def _any_needs_grad(tensors: Sequence[Tensor | None]) -> bool:
 
 
 class _LayerNode(torch.autograd.Function):
-    """``(keyset, cell, num_directions, x, h0, c0, *weights) -> (y, h_n, c_n, reserve)``."""
+    """``(keyset, cell, num_directions, *extra, x, h0, c0, *weights) -> (y, h_n, c_n, reserve)``."""
 
     @staticmethod
     def forward(
@@ -46,16 +47,21 @@ class _LayerNode(torch.autograd.Function):
         keyset: Any,
         cell: str,
         num_directions: int,
+        lengths: Tensor | None,
+        batch_sizes: Tensor | None,
+        resets: Tensor | None,
         x: Tensor,
         h0: Tensor | None,
         c0: Tensor | None,
         *weights: Tensor,
     ) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...] = _below_autograd(
-            _layer, keyset, x, h0, c0, weights, cell, num_directions, True
+            _layer,
+            keyset,
+            *(x, h0, c0, weights, cell, num_directions, True, lengths, batch_sizes, resets),
         )
         y, _, c_n, reserve = outputs
-        ctx.save_for_backward(x, h0, c0, y, reserve, *weights)
+        ctx.save_for_backward(lengths, batch_sizes, resets, x, h0, c0, y, reserve, *weights)
         ctx.set_materialize_grads(False)
         one_state = CELL_INFO[CELL_NUMBERS[cell]]["num_states"] == 1
         ctx.mark_non_differentiable(*((c_n, reserve) if one_state else (reserve,)))
@@ -64,16 +70,14 @@ class _LayerNode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, h0, c0, y, reserve, *weights = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[3:]
+        lengths, batch_sizes, resets, x, h0, c0, y, reserve, *weights = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[6:]
+        nothing = (None,) * 6
         if all(grad is None for grad in grads[:3]):
-            return (None,) * (3 + len(wanted))
-        found = iter(
-            _layer_backward(
-                *grads[:3], x, h0, c0, weights, y, reserve, ctx.cell, ctx.num_directions, wanted
-            )
-        )
-        return (None, None, None, *(next(found) if want else None for want in wanted))
+            return (*nothing, *(None for _ in wanted))
+        given = (x, h0, c0, weights, y, reserve, ctx.cell, ctx.num_directions, wanted)
+        found = iter(_layer_backward(*grads[:3], *given, lengths, batch_sizes, resets))
+        return (*nothing, *(next(found) if want else None for want in wanted))
 
 
 _layer_node: Callable[..., tuple[Tensor, ...]] = _LayerNode.apply
@@ -88,10 +92,14 @@ def _layer_autograd(
     cell: str,
     num_directions: int,
     save: bool = False,
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> Any:
+    extra = (lengths, batch_sizes, resets)
     if _any_needs_grad((x, h0, c0, *weights)):
-        return _layer_node(keyset, cell, num_directions, x, h0, c0, *weights)
-    return _below_autograd(_layer, keyset, x, h0, c0, weights, cell, num_directions, save)
+        return _layer_node(keyset, cell, num_directions, *extra, x, h0, c0, *weights)
+    return _below_autograd(_layer, keyset, x, h0, c0, weights, cell, num_directions, save, *extra)
 
 
 def _backward_autograd(
@@ -108,24 +116,28 @@ def _backward_autograd(
     cell: str,
     num_directions: int,
     wanted: Sequence[bool],
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> Any:
-    grads = (grad_y, grad_h_n, grad_c_n)
+    grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
     if not _any_needs_grad((*grads, x, h0, c0, *weights)):
         return _below_autograd(
             _layer_backward,
             keyset,
-            *(*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted),
+            *(*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra),
         )
     info = CELL_INFO[CELL_NUMBERS[cell]]
     full = full_weights(cell, weights, num_directions)
     assert full is not None
-    tensors = (x, h0, c0, *full)
+    tensors, layout = (x, h0, c0, *full), TIME_FIRST if x.dim() == 3 else PACKED
     wanted = full_wanted(full, wanted)
     found = composed_gradients(
-        _Form(CELL_NUMBERS[cell], info["num_states"], len(full) // num_directions),
+        _Form(CELL_NUMBERS[cell], info["num_states"], len(full) // num_directions, layout, layout),
         tensors,
         wanted,
         grads[: 1 + info["num_states"]],
+        operator_rows(x, h0, *extra),
     )
     return [
         torch.zeros_like(tensor) if grad is None else grad

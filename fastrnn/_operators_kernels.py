@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn._autograd import backward_engine, forward_engine, new_reserve
-from fastrnn._layouts import TIME_FIRST
+from fastrnn._layouts import PACKED, TIME_FIRST
 from fastrnn._native import core
 from fastrnn._operators_schema import (
     LIBRARY,
@@ -17,8 +18,11 @@ from fastrnn._operators_schema import (
     check_backward,
     full_wanted,
     reserve_bytes,
+    row_count,
+    state_shape,
 )
-from fastrnn._plan import CELL_INFO, CELL_NUMBERS, LayerPlan, layer_plan
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, LayerPlan, Uneven, layer_plan
+from fastrnn._rows import Rows, rows_of_packed, rows_of_padded, with_resets
 
 
 def _layer_cpu(
@@ -29,23 +33,31 @@ def _layer_cpu(
     cell: str,
     num_directions: int,
     save: bool = False,
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions)
+    extra = (lengths, batch_sizes, resets)
+    full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
     isa = core.isa_id()
-    plan = _plan(isa, x, weights, cell, hidden, num_directions)
+    rows = operator_rows(x, h0, *extra)
+    plan = _plan(isa, x, weights, cell, hidden, num_directions, rows)
     y = x.new_empty_strided(plan.y_shape, plan.y_strides)
     finals = [x.new_empty(plan.state_shape) for _ in range(plan.num_states)]
-    c_n = finals[1] if plan.num_states == 2 else x.new_empty(0)
     if save:
-        rows = x.shape[0] * x.shape[1]
-        nbytes = reserve_bytes(cell, x.dtype, rows, hidden, num_directions)
+        nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions)
         assert nbytes >= plan.reserve_bytes + TRAILER
         reserve = new_reserve(x, nbytes)
         reserve[plan.reserve_bytes :] = isa
     else:
         reserve = x.new_empty(0, dtype=torch.uint8)
-    if x.shape[1]:
-        x, initial, full = _in_memory(x, (h0, c0)[: plan.num_states], full)
+    states = (h0, c0)[: plan.num_states]
+    if _empty(x, rows):
+        y.zero_()
+        for final, state in zip(finals, states, strict=True):
+            final.zero_() if state is None else final.copy_(state)
+    else:
+        x, initial, full = _in_memory(x, states, full)
         forward_engine(
             plan,
             x,
@@ -54,8 +66,9 @@ def _layer_cpu(
             y,
             tuple([state.data_ptr() for state in finals]),
             reserve.data_ptr() if save else 0,
+            rows,
         )
-    return y, finals[0], c_n, reserve
+    return y, finals[0], finals[1] if plan.num_states == 2 else x.new_empty(0), reserve
 
 
 def _backward_cpu(
@@ -71,17 +84,26 @@ def _backward_cpu(
     cell: str,
     num_directions: int,
     wanted: Sequence[bool],
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> list[Tensor]:
+    grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
     full, hidden = check_backward(
-        grad_y, grad_h_n, grad_c_n, x, h0, c0, weights, y, reserve, cell, num_directions, wanted
+        *grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra
     )
-    pairs = zip((x, h0, c0, *weights), wanted, strict=True)
-    given = [tensor for tensor, want in pairs if tensor is not None and want]
-    if not x.shape[1] or (grad_y is None and grad_h_n is None and grad_c_n is None):
-        return [torch.zeros_like(tensor, memory_format=torch.contiguous_format) for tensor in given]
-    plan = _plan(int(reserve[-1]), x, weights, cell, hidden, num_directions)
-    states = (h0, c0)[: plan.num_states]
-    x, initial, full = _in_memory(x, states, full)
+    rows = operator_rows(x, h0, *extra)
+    if _empty(x, rows) or all(grad is None for grad in grads):
+        passed = (None, grad_h_n, grad_c_n) if _empty(x, rows) else (None,) * 3
+        return [
+            torch.zeros(tensor.shape, dtype=tensor.dtype) if grad is None else grad.clone()
+            for tensor, want, grad in zip(
+                (x, h0, c0, *weights), wanted, (*passed, *(None for _ in weights)), strict=True
+            )
+            if tensor is not None and want
+        ]
+    plan = _plan(int(reserve[-1]), x, weights, cell, hidden, num_directions, rows)
+    x, initial, full = _in_memory(x, (h0, c0)[: plan.num_states], full)
     found = backward_engine(
         plan,
         x,
@@ -90,26 +112,55 @@ def _backward_cpu(
         full,
         y.contiguous(),
         reserve.contiguous(),
-        (grad_y, grad_h_n, grad_c_n)[: 1 + plan.num_states],
+        grads[: 1 + plan.num_states],
         full_wanted(full, wanted),
+        rows,
     )
     return [grad for grad in found if grad is not None]
 
 
+def operator_rows(
+    x: Tensor,
+    h0: Tensor | None,
+    lengths: Tensor | None,
+    batch_sizes: Tensor | None,
+    resets: Tensor | None,
+) -> Rows | None:
+    """What the engine is told of different lengths and resets; errors where they don't fit x."""
+    if batch_sizes is None:
+        return rows_of_padded(lengths, resets, x.shape[:2], batch_first=False)
+    found = rows_of_packed(PackedSequence(x.detach(), batch_sizes.cpu()))
+    if isinstance(found, str):
+        raise RuntimeError(f"fastrnn::layer: {found}")
+    if h0 is None or found.batch_size != h0.shape[1]:
+        raise RuntimeError(
+            f"fastrnn::layer: batch_sizes begin with {found.batch_size}, which h0 must be for"
+        )
+    return found if resets is None else with_resets(found, resets, x.shape[:1], batch_first=False)
+
+
+def _empty(x: Tensor, rows: Rows | None) -> bool:
+    return 0 in x.shape or (rows is not None and rows.total == 0)
+
+
 def _plan(
-    isa: int, x: Tensor, weights: Sequence[Tensor], cell: str, hidden: int, num_directions: int
+    isa: int,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    cell: str,
+    hidden: int,
+    num_directions: int,
+    rows: Rows | None,
 ) -> LayerPlan:
-    return layer_plan(
-        isa,
-        CELL_NUMBERS[cell],
-        x.dtype,
-        x.shape,
-        TIME_FIRST,
-        TIME_FIRST,
-        hidden,
-        num_directions,
-        weights[0].dtype is not x.dtype,
-    )
+    uneven = None
+    if rows is not None and rows.batch_sizes is not None:
+        uneven = Uneven(rows.steps, rows.padded_steps, rows.batch_size, rows.total)
+        if rows.total == 0:  # for the shapes alone
+            uneven = Uneven(1, rows.padded_steps, rows.batch_size, 1)
+    layout = TIME_FIRST if x.dim() == 3 else PACKED
+    mixed = weights[0].dtype is not x.dtype
+    sizes = (CELL_NUMBERS[cell], x.dtype, x.shape, layout, layout, hidden, num_directions)
+    return layer_plan(isa, *sizes, mixed, uneven)
 
 
 def _in_memory(
@@ -117,7 +168,7 @@ def _in_memory(
 ) -> tuple[Tensor, list[Tensor | None], list[Tensor | None]]:
     """The arguments as the engine reads them."""
     return (
-        x if x.stride(2) == 1 else x.contiguous(),
+        x if x.stride(-1) == 1 else x.contiguous(),
         [None if state is None else state.contiguous() for state in initial],
         [None if weight is None else weight.contiguous() for weight in weights],
     )
@@ -134,16 +185,17 @@ def _layer_fake(
     cell: str,
     num_directions: int,
     save: bool = False,
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _, hidden = check_arguments(x, h0, c0, weights, cell, num_directions)
-    seq_len, batch_size, _ = x.shape
+    extra = (lengths, batch_sizes, resets)
+    _, hidden = check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
     two = CELL_INFO[CELL_NUMBERS[cell]]["num_states"] == 2
-    state = (num_directions, batch_size, hidden)
-    nbytes = (
-        reserve_bytes(cell, x.dtype, seq_len * batch_size, hidden, num_directions) if save else 0
-    )
+    state = state_shape(x, h0, batch_sizes, num_directions, hidden)
+    nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions) if save else 0
     return (
-        x.new_empty(seq_len, batch_size, num_directions * hidden),
+        x.new_empty(*x.shape[:-1], num_directions * hidden),
         x.new_empty(state),
         x.new_empty(state if two else (0,)),
         x.new_empty(nbytes, dtype=torch.uint8),
@@ -163,10 +215,12 @@ def _backward_fake(
     cell: str,
     num_directions: int,
     wanted: Sequence[bool],
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> list[Tensor]:
-    check_backward(
-        grad_y, grad_h_n, grad_c_n, x, h0, c0, weights, y, reserve, cell, num_directions, wanted
-    )
+    grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
+    check_backward(*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra)
     pairs = zip((x, h0, c0, *weights), wanted, strict=True)
     return [t.new_empty(t.shape) for t, want in pairs if t is not None and want]
 

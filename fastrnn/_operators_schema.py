@@ -21,18 +21,22 @@ __all__ = [
     "full_wanted",
     "full_weights",
     "reserve_bytes",
+    "row_count",
+    "state_shape",
 ]
 
 LIBRARY = torch.library.Library("fastrnn", "DEF")
 LIBRARY.define(
     "layer(Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, str cell, int num_directions, "
-    "bool save=False) -> (Tensor y, Tensor h_n, Tensor c_n, Tensor reserve)",
+    "bool save=False, Tensor? lengths=None, Tensor? batch_sizes=None, Tensor? resets=None) "
+    "-> (Tensor y, Tensor h_n, Tensor c_n, Tensor reserve)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 LIBRARY.define(
     "layer_backward(Tensor? grad_y, Tensor? grad_h_n, Tensor? grad_c_n, Tensor x, Tensor? h0, "
     "Tensor? c0, Tensor[] weights, Tensor y, Tensor reserve, str cell, int num_directions, "
-    "bool[] wanted) -> Tensor[]",
+    "bool[] wanted, Tensor? lengths=None, Tensor? batch_sizes=None, Tensor? resets=None) "
+    "-> Tensor[]",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
@@ -62,6 +66,19 @@ def reserve_bytes(cell: str, dtype: torch.dtype, rows: Any, hidden: Any, directi
     """
     padded = (hidden + _UNIT_STEP - 1) // _UNIT_STEP * _UNIT_STEP
     return rows * padded * directions * _unit_bytes(CELL_NUMBERS[cell], dtype) + TRAILER
+
+
+def row_count(x: Tensor) -> Any:
+    """Rows of [T, B, I], at most as many as with ``lengths``, or of [rows, I]."""
+    return x.shape[0] if x.dim() == 2 else x.shape[0] * x.shape[1]
+
+
+def state_shape(
+    x: Tensor, h0: Tensor | None, batch_sizes: Tensor | None, num_directions: int, hidden: Any
+) -> tuple[Any, ...]:
+    """Of h0, c0, h_n and c_n; with ``batch_sizes`` only h0 tells the batch size."""
+    batch_size = x.shape[1] if h0 is None or batch_sizes is None else h0.shape[1]
+    return (num_directions, batch_size, hidden)
 
 
 def full_weights(
@@ -113,11 +130,20 @@ def check_arguments(
     weights: Sequence[Tensor],
     cell: str,
     num_directions: int,
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[list[Tensor | None], Any]:
     """All weights, missing biases as None, and the hidden size; RuntimeError for what can't be."""
     torch._check(cell in CELL_NUMBERS, lambda: f"fastrnn::layer: unknown cell {cell!r}")
     torch._check(num_directions in (1, 2), lambda: "fastrnn::layer: num_directions must be 1 or 2")
-    torch._check(x.dim() == 3, lambda: f"fastrnn::layer: x must be [T, B, I], got {x.dim()}D")
+    if batch_sizes is None:
+        torch._check(x.dim() == 3, lambda: f"fastrnn::layer: x must be [T, B, I], got {x.dim()}D")
+    else:
+        torch._check(
+            x.dim() == 2 and h0 is not None and h0.dim() == 3 and lengths is None,
+            lambda: "fastrnn::layer: with batch_sizes x must be [rows, I], h0 given, lengths None",
+        )
     torch._check(
         x.dtype in _DTYPES,
         lambda: f"fastrnn::layer: x must be of a floating-point dtype, got {x.dtype}",
@@ -129,8 +155,18 @@ def check_arguments(
         lambda: f"fastrnn::layer: {len(weights)} weights do not make {num_directions} of {cell}",
     )
     assert full is not None
-    seq_len, batch_size, input_size = x.shape
-    torch._check(seq_len > 0, lambda: "Expected sequence length to be larger than 0 in RNN")
+    input_size = x.shape[-1]
+    batch_size = x.shape[1] if h0 is None or batch_sizes is None else h0.shape[1]
+    torch._check(x.shape[0] > 0, lambda: "Expected sequence length to be larger than 0 in RNN")
+    for name, vector in (("lengths", lengths), ("batch_sizes", batch_sizes)):
+        torch._check(
+            vector is None or (vector.dtype == torch.int64 and vector.dim() == 1),
+            lambda name=name: f"fastrnn::layer: {name} must be a vector of int64",
+        )
+    torch._check(
+        resets is None or (resets.dtype == torch.bool and resets.dim() == x.dim() - 1),
+        lambda: "fastrnn::layer: resets must be bool, of x's shape without its features",
+    )
     hidden = weights[1].shape[1]
     rows = info["num_gates"] * hidden
     mixed = x.dtype in _HALVES and weights[0].dtype == torch.float32
@@ -146,7 +182,8 @@ def check_arguments(
     )
     for name, state in (("h0", h0), ("c0", c0)):
         if state is not None:
-            _check_shape(name, state, (num_directions, batch_size, hidden), x, x.dtype)
+            shape = (num_directions, batch_size, hidden)
+            _check_shape(name, state, shape, x, x.dtype)
     return full, hidden
 
 
@@ -163,11 +200,14 @@ def check_backward(
     cell: str,
     num_directions: int,
     wanted: Sequence[bool],
+    lengths: Tensor | None = None,
+    batch_sizes: Tensor | None = None,
+    resets: Tensor | None = None,
 ) -> tuple[list[Tensor | None], Any]:
-    full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions)
-    seq_len, batch_size, _ = x.shape
-    sequence = (seq_len, batch_size, num_directions * hidden)
-    state = (num_directions, batch_size, hidden)
+    extra = (lengths, batch_sizes, resets)
+    full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
+    sequence = (*x.shape[:-1], num_directions * hidden)
+    state = state_shape(x, h0, batch_sizes, num_directions, hidden)
     _check_shape("y", y, sequence, x, x.dtype)
     for name, grad, shape in (
         ("grad_y", grad_y, sequence),
@@ -176,7 +216,7 @@ def check_backward(
     ):
         if grad is not None:
             _check_shape(name, grad, shape, x, x.dtype)
-    nbytes = reserve_bytes(cell, x.dtype, seq_len * batch_size, hidden, num_directions)
+    nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions)
     torch._check(
         reserve.dtype == torch.uint8 and reserve.dim() == 1,
         lambda: "fastrnn::layer_backward: reserve must be bytes",

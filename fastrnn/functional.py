@@ -48,7 +48,7 @@ from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all
 from fastrnn._dispatch import engine_refuses, run_stack
 from fastrnn._layouts import TIME_FIRST
 from fastrnn._native import core
-from fastrnn._operator_calls import operators_refuse, planned_layer
+from fastrnn._operator_calls import host_lengths, operators_refuse, planned_layer
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, Uneven, rows_plan, stack_plan
 from fastrnn._rows import rows_of_padded
 
@@ -87,10 +87,16 @@ def _layer(
         peephole,
         states,
     )
-    outputs = None
-    rows = rows_of_padded(lengths, resets, tuple(x.shape[:2]), False)
+    outputs = rows = None
     compiling = torch.compiler.is_compiling()
-    if not compiling and type(x) in (Tensor, Parameter):
+    if operators_refuse(x, initial, weights, compiling) is None:
+        lengths = None if lengths is None else host_lengths(lengths)
+        outputs = planned_layer(
+            cell, TIME_FIRST, x, initial, weights, num_directions, lengths, resets
+        )
+    else:
+        rows = rows_of_padded(lengths, resets, tuple(x.shape[:2]), False)
+    if outputs is None and not compiling and type(x) in (Tensor, Parameter):
         isa, sizes = core.isa_id(), (x.shape[-1], hidden_size, 1, num_directions)
         if rows is None or rows.batch_sizes is None:
             plan = stack_plan(isa, number, x.dtype, x.shape, *sizes, False)
@@ -99,12 +105,6 @@ def _layer(
             plan = rows_plan(isa, number, x.dtype, x.shape, TIME_FIRST, uneven, *sizes)
         if not isinstance(plan, str) and engine_refuses(x, initial, weights, plan) is None:
             outputs = run_stack(plan, x, initial, weights, rows=rows)
-    if (
-        outputs is None
-        and rows is None
-        and operators_refuse(x, initial, weights, compiling) is None
-    ):
-        outputs = planned_layer(cell, TIME_FIRST, x, initial, weights, num_directions)
     if outputs is None:
         outputs = _composed.planned_layer(
             cell, TIME_FIRST, TIME_FIRST, x, initial, weights, len(weights) // num_directions, rows

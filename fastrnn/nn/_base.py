@@ -21,7 +21,7 @@ from fastrnn._dispatch import (
 )
 from fastrnn._layouts import BATCH_FIRST, PACKED, TIME_FIRST
 from fastrnn._native import core
-from fastrnn._operator_calls import operators_refuse, run_operators
+from fastrnn._operator_calls import host_lengths, operators_refuse, run_operators
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, Uneven, rows_plan, stack_plan
 from fastrnn._rows import (
     Rows,
@@ -100,7 +100,15 @@ class RecurrentLayer(RNNBase):
     # -- sequences of different lengths, and resets ---------------------------------------------
 
     def _forward_rows(self, input: Any, hx: Any, lengths: Any, resets: Any) -> Any:  # noqa: A002
-        if _is_compiling() and isinstance(input, PackedSequence) and resets is None:
+        compiling = _is_compiling()
+        packed = isinstance(input, PackedSequence)
+        known = not packed or hx is not None or input.sorted_indices is not None  # the batch size
+        if known and self._operators_take(input.data if packed else input, hx, compiling):
+            if packed and lengths is None:
+                return self._forward_packed_operators(input, hx, resets)
+            if not packed:
+                return self._forward_operators(input, hx, lengths, resets)
+        if compiling and packed and resets is None:
             return self.torch_twin.forward(self, input, hx)
         rows = self._rows(input, lengths, resets)
         if isinstance(rows, str):  # a malformed PackedSequence
@@ -259,7 +267,23 @@ class RecurrentLayer(RNNBase):
             return False
         return operators_refuse(input, initial, weights, compiling) is None
 
-    def _forward_operators(self, input: Tensor, hx: Any) -> Any:  # noqa: A002
+    def _forward_operators(
+        self,
+        input: Tensor,  # noqa: A002
+        hx: Any,
+        lengths: Any = None,
+        resets: Any = None,
+    ) -> Any:
+        if lengths is not None:
+            if input.dim() == 2:
+                raise ValueError("lengths: the input has no batch, so all its steps count")
+            lengths = host_lengths(lengths)
+        if resets is not None:
+            resets = torch.as_tensor(resets)
+            if input.dim() == 2:
+                resets = resets.unsqueeze(1)
+            elif self.batch_first:
+                resets = resets.transpose(0, 1)
         x, hx = self._to_batched(input, hx)
         self.check_input(x, None)
         if hx is not None:
@@ -271,6 +295,9 @@ class RecurrentLayer(RNNBase):
             self._composed_weights(),
             2 if self.bidirectional else 1,
             self.dropout if self.training else 0.0,
+            lengths,
+            None,
+            resets,
         )
         y = y.transpose(0, 1) if self.batch_first else y
         if input.dim() == 2:
@@ -278,6 +305,41 @@ class RecurrentLayer(RNNBase):
             states = [state.squeeze(1) for state in states]
         y, *states = self._uncast((y, *states), input, hx)
         return y, states[0] if self._num_states == 1 else tuple(states)
+
+    def _forward_packed_operators(
+        self,
+        input: PackedSequence,  # noqa: A002
+        hx: Any,
+        resets: Any,
+    ) -> Any:
+        data, batch_sizes, order, inverse = input
+        rows = self.num_layers * (2 if self.bidirectional else 1)
+        if hx is None:
+            assert order is not None
+            zeros = data.new_zeros(rows, order.shape[0], self.hidden_size)
+            states: tuple[Tensor, ...] = (zeros,) * self._num_states
+        else:
+            given = self.permute_hidden(hx, order)
+            states = (given,) if self._num_states == 1 else tuple(given)
+            for state in states:
+                self.check_hidden_size(state, (rows, state.shape[1], self.hidden_size))
+        self.check_input(data, batch_sizes)
+        resets = resets.data if isinstance(resets, PackedSequence) else resets
+        y, *finals = run_operators(
+            CELL_INFO[self._cell()]["name"],
+            data,
+            states,
+            self._composed_weights(),
+            2 if self.bidirectional else 1,
+            self.dropout if self.training else 0.0,
+            None,
+            batch_sizes,
+            None if resets is None else torch.as_tensor(resets),
+        )
+        y, *finals = self._uncast((y, *finals), data, hx)
+        final: Any = finals[0] if self._num_states == 1 else tuple(finals)
+        result = PackedSequence(y, batch_sizes, order, inverse)
+        return result, self.permute_hidden(final, inverse)
 
     # -- torch.func and forward-mode differentiation ----------------------------------------------
 

@@ -222,14 +222,78 @@ def test_dropout_of_a_compiled_layer() -> None:
     assert not torch.equal(compiled(x)[0], dropped)
 
 
+LENGTHS = ([2, 5, 3], [4, 4, 1], [1, 6, 2, 3], [5, 5], [2, 2, 4, 3, 1], [1, 3, 2])
+
+
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_packed_sequences(kind: str) -> None:
-    _, ours = twins(kind, 3, 5, bidirectional=True)
-    packed = pack_padded_sequence(torch.randn(5, 3, 3), torch.tensor([2, 5, 3]), False, False)
-    compiled = torch.compile(ours, backend="aot_eager")
-    (got, final), (expected, expected_final) = compiled(packed), ours(packed)
-    torch.testing.assert_close(got, expected)
-    torch.testing.assert_close(flat(final), flat(expected_final))
+@pytest.mark.parametrize("given_state", [False, True])
+def test_packed_sequences(kind: str, given_state: bool) -> None:
+    _, ours = twins(kind, 3, 5, num_layers=2, bidirectional=True)
+    compiled = Compiled(ours)
+    for lengths in LENGTHS:
+        x = torch.randn(6, len(lengths), 3)
+        packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
+        hx = states(kind, (4, len(lengths), 5), torch.float32) if given_state else None
+        (got, final), (expected, expected_final) = compiled(packed, hx), ours(packed, hx)
+        torch.testing.assert_close(got, expected)
+        torch.testing.assert_close(flat(final), flat(expected_final))
+        for mine, value in zip(*(gradients(y.data, ours) for y in (got, expected)), strict=True):
+            torch.testing.assert_close(mine, value)
+    assert compiled.nodes().count("fastrnn.layer.default") == 2
+    assert compiled.compilations <= 3  # each of steps, sequences and rows varies for the first time
+
+
+def test_packed_sequences_that_came_sorted_are_torch_s() -> None:
+    _, ours = twins("gru", 3, 5)
+    packed = pack_padded_sequence(torch.randn(5, 3, 3), torch.tensor([5, 3, 2]))
+    got, expected = torch.compile(ours, backend="aot_eager")(packed), ours(packed)
+    torch.testing.assert_close(got[0], expected[0])
+    torch.testing.assert_close(got[1], expected[1])
+
+
+def gradients(y: Tensor, layer: nn.Module) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(y.sin().sum(), list(layer.parameters()), materialize_grads=True)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_lengths_and_resets(kind: str, batch_first: bool) -> None:
+    _, ours = twins(kind, 3, 5, num_layers=2, bidirectional=True, batch_first=batch_first)
+    for names in (["lengths"], ["resets"], ["lengths", "resets"]):
+        torch.compiler.reset()
+        compiled = Compiled(lambda x, given: ours(x, **given))
+        for lengths in (*LENGTHS, [0, 0, 0]):
+            shape = (len(lengths), 6) if batch_first else (6, len(lengths))
+            every = {"lengths": torch.tensor(lengths), "resets": torch.rand(shape) < 0.3}
+            given = {name: every[name] for name in names}
+            x = torch.randn(*shape, 3)
+            got, expected = flat(compiled(x, given)), flat(ours(x, **given))
+            torch.testing.assert_close(got, expected)
+            torch.testing.assert_close(gradients(got[0], ours), gradients(expected[0], ours))
+        assert compiled.compilations <= 2
+        assert compiled.nodes().count("fastrnn.layer.default") == 2
+
+
+def test_lengths_and_resets_of_functions() -> None:
+    given = {"weight_ih": torch.randn(15, 3), "weight_hh": torch.randn(15, 5)}
+    extra = {"lengths": torch.tensor([2, 4]), "resets": torch.rand(4, 2) < 0.3}
+    x = torch.randn(4, 2, 3)
+    compiled = Compiled(lambda x: functional.gru(x, **given, **extra))
+    torch.testing.assert_close(compiled(x), functional.gru(x, **given, **extra))
+    assert "fastrnn.layer.default" in compiled.nodes()
+
+
+def test_bad_lengths() -> None:
+    compiled = torch.compile(fastrnn.nn.GRU(3, 5), backend="aot_eager")
+    x = torch.randn(4, 2, 3)
+    with pytest.raises(ValueError, match="lengths: expected 0 to 4, .* got 5"):
+        compiled(x, lengths=torch.tensor([5, 1]))
+    with pytest.raises(TypeError, match="lengths: expected integers"):
+        compiled(x, lengths=torch.tensor([1.0, 1.0]))
+    with pytest.raises(ValueError, match="lengths: expected one for each of the 2 sequences"):
+        compiled(x, lengths=torch.tensor([1, 2, 3]))
+    with pytest.raises((TypeError, RuntimeError), match="resets"):
+        compiled(x, resets=torch.zeros(4, 2))
 
 
 @pytest.mark.parametrize("kind", KINDS)

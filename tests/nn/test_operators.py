@@ -78,6 +78,34 @@ def test_torch_s_checks_of_operators(cell: str, directions: int) -> None:
     torch.library.opcheck(BACKWARD, (None, *backward_arguments(given, wanted)[1:]))
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("what", ["lengths", "batch_sizes", "resets"])
+def test_torch_s_checks_with_different_lengths(cell: str, what: str) -> None:
+    given = arguments(cell, directions=2, requires_grad=False)
+    extra: dict[str, Any] = {"resets": torch.tensor([[0, 1], [1, 0], [0, 0], [0, 1]]).bool()}
+    if what == "lengths":
+        extra["lengths"] = torch.tensor([2, 4])
+    if what == "batch_sizes":
+        given = (given[0][:3].flatten(0, 1), *given[1:])
+        extra = {"batch_sizes": torch.tensor([2, 2, 1, 1]), "resets": extra["resets"].flatten()[:6]}
+    torch.library.opcheck(LAYER, (*given, True), extra)
+    y, h_n, c_n, reserve = LAYER(*given, True, **extra)
+    wanted = [True, True, cell == "lstm", *(True for _ in given[3])]
+    grads = [torch.ones_like(t) if t.numel() else None for t in (y, h_n, c_n)]
+    arguments_back = (*grads, *given[:4], y, reserve, *given[4:], wanted)
+    torch.library.opcheck(BACKWARD, arguments_back, extra)
+    leaves = [given[0], *given[3]]
+    for leaf in leaves:
+        leaf.requires_grad_()
+
+    def call(*tensors: Tensor) -> Tensor:
+        result: Tensor = LAYER(tensors[0], *given[1:3], list(tensors[1:]), *given[4:], **extra)[0]
+        return result
+
+    assert torch.autograd.gradcheck(call, leaves, fast_mode=True)
+    assert torch.autograd.gradgradcheck(call, leaves, fast_mode=True)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_torch_s_checks_with_halves(dtype: torch.dtype, mixed: bool) -> None:
