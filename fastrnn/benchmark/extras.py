@@ -58,18 +58,9 @@ class Settings:
 class CellSubject(Subject):
     """One step of a cell as a subject."""
 
-    def infer(self) -> tuple[Tensor, ...]:
-        with torch.no_grad():
-            state = self.module(self.x)
-        return state if isinstance(state, tuple) else (state,)
-
-    def train(self) -> tuple[Tensor, ...]:
-        for leaf in self._leaves:
-            leaf.grad = None
+    def _run(self) -> tuple[Tensor, ...]:
         state = self.module(self.x)
-        states = state if isinstance(state, tuple) else (state,)
-        states[0].backward(self.grad_y)
-        return states
+        return state if isinstance(state, tuple) else (state,)
 
 
 def cell_pair(name: str, seed: int) -> Pair:

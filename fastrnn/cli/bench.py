@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,9 +28,6 @@ def bench(
     shape: Annotated[
         list[str] | None, typer.Option(help="Only shapes with this in their name, e.g. H256.")
     ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Only padded, or only packed sequences.")
-    ] = None,
     mode: Annotated[list[str] | None, typer.Option(help="inference or training.")] = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds of timing for each row.")
@@ -41,7 +37,7 @@ def bench(
     ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option(help="layers (the table of shapes), overhead, compile; default: layers."),
+        typer.Option(help="padded, packed, overhead, compile; none: padded and packed."),
     ] = None,
     strict: Annotated[bool, typer.Option(help="Exit 1 if a row misses its floor.")] = False,
 ) -> None:
@@ -56,9 +52,9 @@ def bench(
         chosen = shapes.QUICK if quick else shapes.SELF_CHECK if self_check else shapes.SHAPES
         if shape:
             chosen = tuple(s for s in chosen if any(part in s.name.split() for part in shape))
-        if group:
-            packed = _known("group", [group], shapes.GROUPS) == ("packed",)
-            chosen = tuple(s for s in chosen if s.packed == packed)
+        groups = _known("group", group or list(shapes.GROUPS), (*shapes.GROUPS, *extras.GROUPS))
+        chosen = tuple(s for s in chosen if shapes.GROUPS[s.packed] in groups)
+        others = [name for name in groups if name in extras.GROUPS]
         settings = Settings(
             shapes=chosen,
             cells=_known("cell", cell, tuple(shapes.LAYERS)),
@@ -67,18 +63,15 @@ def bench(
             seconds=seconds or (0.5 if quick else 1.5),
             memory=not quick if memory is None else memory,
         )
-        if not settings.count():
+        if not settings.count() and not others:
             raise fail("no row is left to measure")
-        groups = _known("group", group or ["layers"], ("layers", *extras.GROUPS))
-        if "layers" not in groups:
-            settings = dataclasses.replace(settings, shapes=())
         beside = extras.Settings(
             seconds=min(settings.seconds, 0.5),
             threads=min(settings.threads),
             modes=settings.modes,
             compiled_shapes=extras.COMPILED_SHAPES[: 1 if self_check else None],
         )
-        _bench(settings, {name: beside for name in groups if name in extras.GROUPS}, output, strict)
+        _bench(settings, dict.fromkeys(others, beside), output, strict)
 
 
 def _known(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
