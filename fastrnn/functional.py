@@ -4,7 +4,7 @@
 parameters of their own, one layer, one direction or two.  `fastrnn.nn` has modules, `fastrnn.ops`
 the same for NumPy arrays.
 
-Arguments common to all:
+Arguments:
     input: [seq_len, batch_size, input_size], any strides.
     weight_ih: [G*hidden_size, input_size], G gates in the order of the cell.
     weight_hh: [G*hidden_size, hidden_size].
