@@ -28,14 +28,19 @@ __all__ = [
 ]
 
 
+_functorch_active = torch._C._are_functorch_transforms_active
+
+
 def _array(values: Any) -> Any:
     """Values on the host; tensors also under a transform, which can't give their memory."""
     if not isinstance(values, Tensor):
         return values
-    if torch._C._are_functorch_transforms_active():
+    if _functorch_active():
         integral = not (values.is_floating_point() or values.is_complex())
         dtype = bool if values.dtype == torch.bool else np.int64 if integral else None
         return np.array(values.tolist(), dtype).reshape(tuple(values.shape))
+    if values.is_cpu and not values.requires_grad:
+        return values.numpy()
     return values.detach().cpu().numpy()
 
 
@@ -71,6 +76,7 @@ def rows_of_padded(
 
 def rows_of_packed(packed: PackedSequence) -> Rows | str:
     """Rows of a packed sequence, or what is wrong with it (then torch shall tell)."""
+    data: Any
     data, batch_sizes, order, inverse = packed
     for tensor in (data, batch_sizes):
         kind: type = type(tensor)
@@ -87,28 +93,23 @@ def rows_of_packed(packed: PackedSequence) -> Rows | str:
     sizes = np.array(_array(batch_sizes))  # a copy: the caller may change his
     if len(sizes) == 0 or sizes[-1] < 1 or (sizes[1:] > sizes[:-1]).any():
         return "batch_sizes are not positive and falling"
-    if sizes.sum() != len(data):
+    total, batch_size = data.shape[0], int(sizes[0])
+    if batch_size > total or sizes.sum() != total:  # the sum of huge ones may wrap around
         return "batch_sizes do not fit the data"
-    batch_size = int(sizes[0])
-    if (order is None) != (inverse is None):
+    if order is None and inverse is None:
+        return Rows(sizes, None, None, len(sizes), batch_size, total)
+    if order is None or inverse is None:
         return "only one of sorted_indices and unsorted_indices is given"
-    numbers = None
-    if order is not None and inverse is not None:
-        numbers, inverse_numbers = np.array(_array(order)), _array(inverse)
-        if not (_are_indices(numbers, batch_size) and _are_indices(inverse_numbers, batch_size)):
-            return "sorted_indices are no permutation"
-        if not (numbers[inverse_numbers] == np.arange(batch_size)).all():
-            return "unsorted_indices are not the inverse of sorted_indices"
-    return Rows(sizes, numbers, None, len(sizes), batch_size, len(data))
-
-
-def _are_indices(values: Any, count: int) -> bool:
-    return bool(
-        values.dtype == np.int64
-        and values.shape == (count,)
-        and (values >= 0).all()
-        and (values < count).all()
-    )
+    if order.dtype != torch.int64 or order.shape != (batch_size,) or inverse.shape != order.shape:
+        return "sorted_indices are not one number a sequence"
+    numbers = np.array(_array(order))
+    try:  # holds for inverse permutations only
+        inverted = bool((numbers[_array(inverse)] == np.arange(batch_size)).all())
+    except IndexError:
+        inverted = False
+    if not inverted:
+        return "unsorted_indices do not invert sorted_indices"
+    return Rows(sizes, numbers, None, len(sizes), batch_size, total)
 
 
 def _places(rows: Rows, device: torch.device) -> tuple[Tensor, Tensor]:
