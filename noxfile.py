@@ -2,6 +2,7 @@
 
 With real models of other packages: ``models``; trained by other frameworks: ``ecosystem``.
 Against broken files of vectors: ``fuzz``; against races between threads: ``tsan``.
+Compiled layers, slowly: ``inductor``.
 For machines other than this one: ``arm`` and ``cuda``.
 """
 
@@ -74,6 +75,13 @@ def ecosystem(session: nox.Session) -> None:
     """Train with frameworks that the tests do not need otherwise."""
     install(session, ".[ecosystem,test]")
     session.run("pytest", *(session.posargs or ["tests/nn/test_lightning.py"]))
+
+
+@nox.session
+def inductor(session: nox.Session) -> None:
+    """Compile layers of every kind with inductor and AOTInductor, which takes minutes."""
+    install(session, ".[test]")
+    session.run("pytest", *(session.posargs or ["tests/nn/inductor_cases.py"]))
 
 
 @nox.session

@@ -25,8 +25,9 @@ of 2 for two directions.
 
 The engine takes float32, float64, bfloat16 and float16 on the CPU, forward and backward; under
 ``torch.autocast`` arguments are cast, and results are of the autocast dtype.  Other dtypes,
-complex ones among them, other devices, ``torch.compile``, ``torch.func`` transforms,
-forward-mode and double differentiation run as a loop of torch's operations.
+complex ones among them, other devices, ``torch.func`` transforms, forward-mode and double
+differentiation run as a loop of torch's operations.  ``torch.compile`` and ``torch.export`` see
+the engine as one operator.
 
 Every function raises TypeError for an argument that is not a tensor or of another dtype than
 ``input``, and for ``lengths`` other than integers or ``resets`` other than bool; ValueError for a

@@ -54,8 +54,9 @@ class GRU(RecurrentLayer):
 
     The engine takes float32, float64, bfloat16 and float16 on the CPU, packed sequences included,
     also under ``torch.autocast``.  Anything else (complex, other devices,
-    ``torch.compile``, ``torch.func`` transforms, forward-mode and double differentiation) is
-    computed with torch's own operations; `refusal` tells for a given call.
+    ``torch.func`` transforms, forward-mode and double differentiation) is computed with torch's
+    own operations; `refusal` tells for a given call.  ``torch.compile`` and ``torch.export`` see
+    the engine as one operator a layer.
 
     Raises:
         ValueError: input of another rank, or of another dtype than the weights.
