@@ -92,6 +92,11 @@ class TorchPatch:
             _patches -= self._active
             self._active = False
 
+    @property
+    def classes(self) -> list[type[Module]]:
+        """What is built: for ``torch.serialization.add_safe_globals``, beside torch's own."""
+        return list(BUILT.values())
+
     def __enter__(self) -> TorchPatch:
         return self
 
@@ -123,7 +128,8 @@ def patch_torch() -> TorchPatch:
     build themselves again.
 
     Returns:
-        A `TorchPatch`, with ``undo()``; also a context manager.
+        A `TorchPatch`, with ``undo()``; also a context manager.  Its ``classes`` are to be allowed
+        where pickled models are loaded with ``weights_only=True``.
 
     >>> import torch, fastrnn
     >>> with fastrnn.patch_torch():

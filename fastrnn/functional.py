@@ -11,12 +11,12 @@ Arguments:
     bias_ih, bias_hh: [G*hidden_size], or None for zeros.
     h0, c0: [batch_size, hidden_size] (or [1, batch_size, hidden_size]), or None for zeros.
     lengths: steps of each sequence, batch_size integers from 0 to seq_len in any order (tensor,
-        array or list), or None where all have all steps.  Rows of ``y`` past a sequence's end are
-        zero, its final state is that after its own last step, the second direction starts there.
-        Nothing past the end is looked at, and its gradient is zero.
+    array or list), or None where all have all steps.  Rows of ``y`` past a sequence's end are
+    zero, its final state is that after its own last step, the second direction starts there.
+    Nothing past the end is looked at, and its gradient is zero.
     resets: bool [seq_len, batch_size], or None.  Where True the state before the step is zeroed,
-        h and c, whatever it was, h0 too; no gradient flows back past it.  The second direction
-        does so before the same steps in its own order, so it forgets what follows a marked step.
+    h and c, whatever it was, h0 too; no gradient flows back past it.  The second direction
+    does so before the same steps in its own order, so it forgets what follows a marked step.
 
 For two directions give weights, biases and states a leading axis of 2: the second walks backward
 in time.  Results are ``y`` [seq_len, batch_size, D*hidden_size], the hidden state after every

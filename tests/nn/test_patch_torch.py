@@ -245,6 +245,20 @@ def test_pickled_models_of_torch_are_ours_when_loaded() -> None:
     assert not is_ours(model[0])
 
 
+def test_pickled_models_of_allowed_classes() -> None:
+    model = nn.Sequential(nn.LSTM(3, 5), nn.GRUCell(5, 5))
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    with fastrnn.patch_torch() as patch:
+        allowed = [*patch.classes, nn.LSTM, nn.GRUCell, nn.Sequential, set]
+        with torch.serialization.safe_globals(allowed):
+            loaded = torch.load(file, weights_only=True)
+    assert all(map(is_ours, loaded))
+    x = torch.randn(7, 2, 3)
+    torch.testing.assert_close(loaded[0](x)[0], model[0](x)[0])
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
 def test_scripting_under_it() -> None:
     with fastrnn.patch_torch():
