@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from fastrnn._operators_schema import (
     check_arguments,
     check_backward,
     full_wanted,
+    full_weights,
     reserve_bytes,
     row_count,
     state_shape,
@@ -38,7 +40,12 @@ def _layer_cpu(
     resets: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     extra = (lengths, batch_sizes, resets)
-    full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
+    given = (x, h0, c0, *weights, *extra)
+    key = (cell, num_directions, len(weights), *_forms(given))
+    if key not in _seen:
+        check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
+        _remember(key)
+    full, hidden = _weights(weights, cell, num_directions)
     isa = core.isa_id()
     rows = operator_rows(x, h0, *extra)
     plan = _plan(isa, x, weights, cell, hidden, num_directions, rows)
@@ -89,9 +96,12 @@ def _backward_cpu(
     resets: Tensor | None = None,
 ) -> list[Tensor]:
     grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
-    full, hidden = check_backward(
-        *grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra
-    )
+    given = (*grads, x, h0, c0, *weights, y, reserve, *extra)
+    key = (cell, num_directions, len(weights), *wanted, *_forms(given))
+    if key not in _seen:
+        check_backward(*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra)
+        _remember(key)
+    full, hidden = _weights(weights, cell, num_directions)
     rows = operator_rows(x, h0, *extra)
     if _empty(x, rows) or all(grad is None for grad in grads):
         passed = (None, grad_h_n, grad_c_n) if _empty(x, rows) else (None,) * 3
@@ -117,6 +127,29 @@ def _backward_cpu(
         rows,
     )
     return [grad for grad in found if grad is not None]
+
+
+# Forms of arguments that have passed the checks, which cost more than a small layer.
+_seen: set[tuple[Any, ...]] = set()
+
+
+def _forms(tensors: Sequence[Tensor | None]) -> list[Any]:
+    """All that the checks look at."""
+    return [None if t is None else (t.shape, t.dtype, t.device) for t in tensors]
+
+
+def _remember(key: tuple[Any, ...]) -> None:
+    if len(_seen) >= 4096:
+        _seen.clear()
+    _seen.add(key)
+
+
+def _weights(
+    weights: Sequence[Tensor], cell: str, num_directions: int
+) -> tuple[list[Tensor | None], int]:
+    full = full_weights(cell, weights, num_directions)
+    assert full is not None  # checked
+    return full, weights[1].shape[1]
 
 
 def operator_rows(
