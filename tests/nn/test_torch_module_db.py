@@ -257,7 +257,7 @@ def test_grad(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradgrad(name: str) -> None:
-    for sample in samples(name, torch.float64, requires_grad=True)[::3]:  # each option
+    for sample in samples(name, torch.float64, requires_grad=True)[::5]:  # each option
         _, ours = twins(name, sample, torch.float64)
         assert gradgradcheck(*checkable(ours, sample), fast_mode=True)
 
