@@ -24,7 +24,7 @@ foreach(line IN LISTS listing)
   set(class "${CMAKE_MATCH_2}")
   set(type "${CMAKE_MATCH_3}")
   set(section "${CMAKE_MATCH_4}")
-  if(name MATCHES "^fastrnn::${ISA}::(kernels_f32|kernels_f64|word2vec_kernels)$")
+  if(name MATCHES "^fastrnn::${ISA}::(kernels_f32|kernels_f64|kernels_bf16|word2vec_kernels)$")
     set(table_found TRUE)
   endif()
   # Lower-case classes are local, but for u (unique) and i (chosen at load time). The compiler's own helpers: pointers

@@ -2,7 +2,7 @@
 # for each number type, csrc/word2vec/kernels.cpp for float. Their files see nothing of each other's, so no linker can mix
 # their code. After every build check_isa_symbols.cmake makes sure of that.
 
-set(FASTRNN_ALL_ISAS avx512 avx2 neon generic)
+set(FASTRNN_ALL_ISAS avx512 avx2 neon generic avx512_bf16)
 
 function(fastrnn_add_isa name)
   fastrnn_add_kernels(fastrnn_core ${name} f32 csrc/cpu/kernels.cpp "${ARGN}" FASTRNN_SCALAR=float
@@ -10,6 +10,12 @@ function(fastrnn_add_isa name)
   fastrnn_add_kernels(fastrnn_core ${name} f64 csrc/cpu/kernels.cpp "${ARGN}" FASTRNN_SCALAR=double
                       FASTRNN_TABLE=kernels_f64)
   fastrnn_add_kernels(fastrnn_word2vec ${name} f32 csrc/word2vec/kernels.cpp "${ARGN}")
+  set(FASTRNN_BUILT_ISAS ${FASTRNN_BUILT_ISAS} ${name} PARENT_SCOPE)
+endfunction()
+
+# An instruction set that another one may have beside it: products of bfloat16 numbers.
+function(fastrnn_add_bf16 name)
+  fastrnn_add_kernels(fastrnn_core ${name} bf16 csrc/cpu/kernels_bf16.cpp "${ARGN}")
   set(FASTRNN_BUILT_ISAS ${FASTRNN_BUILT_ISAS} ${name} PARENT_SCOPE)
 endfunction()
 

@@ -31,6 +31,9 @@ def available_isas() -> list[str]:
     """The subset of ``built_isas()`` that this processor runs, best first."""
 
 def current_isa() -> str: ...
+def bf16_products() -> bool:
+    """Whether bfloat16 calls multiply in bfloat16 (AVX512-BF16), not after widening."""
+
 def set_isa(name: str) -> None:
     """Select the instruction set for later calls; ValueError lists the choices."""
 

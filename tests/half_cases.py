@@ -2,7 +2,8 @@
 
 Three runs of the same numbers: ours in the half type, ours in float32 with every result of a
 layer rounded to the half type, and torch's in float64.  Our error may be at most 1.5 times that of
-the second, whose error is little more than the rounding of its results.
+the second, whose error is little more than the rounding of its results.  Where gate gradients are
+rounded for bfloat16 products, gradients may err twice as much as it (torch's: 2 to 5 times).
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch_twins import exact_run, flat, output_grads, run, states, twins
 
+import fastrnn
 import fastrnn.nn
+from fastrnn._native import core
 
+NO_BF16 = "avx512_no_bf16"  # AVX-512 that widens although it has bfloat16 products
+HALF_ISAS = [*fastrnn.available_isas(), *([NO_BF16] if core.bf16_products() else [])]
 HALVES = [torch.bfloat16, torch.float16]
 
 
@@ -67,9 +72,12 @@ def assert_half_budget(
     rounded: dict[str, Tensor],
     exact: dict[str, Tensor],
     half: torch.dtype,
-    factor: float = 1.5,
+    theirs: dict[str, Tensor] | None = None,
 ) -> None:
-    """Root mean square and largest error at most ``factor`` times those of ``rounded``.
+    """Root mean square and largest error within the budget.
+
+    With ``theirs``, twice torch's error is granted to gradients: relu's slope jumps at zero, where
+    the least rounding of a state before it decides.
 
     Beyond that a tenth of a unit in the last place of the largest value is granted to the first
     and half a unit to the second, for tensors of few numbers.
@@ -78,6 +86,11 @@ def assert_half_budget(
     for name, truth in exact.items():
         scale = float(truth.abs().max()) * torch.finfo(half).eps
         mine, reference = ours[name].double() - truth, rounded[name].to(half).double() - truth
+        rounds_gates = half is torch.bfloat16 and core.bf16_products() and "grad" in name
+        factor = 2.0 if rounds_gates else 1.5
+        if rounds_gates and theirs is not None:
+            other = theirs[name].double() - truth
+            reference = max(reference, other, key=torch.linalg.vector_norm)
         for kind, got, bound, slack in (
             ("rms", mine.square().mean().sqrt(), reference.square().mean().sqrt(), 0.1),
             ("largest", mine.abs().max(), reference.abs().max(), 0.5),

@@ -25,7 +25,8 @@ std::string name_of(int isa) {
 void register_isa(py::module_& m) {
   m.def("built_isas", [] { return names(false); });
   m.def("available_isas", [] { return names(true); });
-  m.def("current_isa", [] { return name_of(current_isa()); });
+  m.def("current_isa", &current_isa_name);
+  m.def("bf16_products", &bf16_products);
   m.def("set_isa", &select_isa);
   m.def("isa_id", &current_isa);
   m.def("isa_name", &name_of);

@@ -1,7 +1,8 @@
 #pragma once
 // One thread's part of back-propagation through time, for any cell: chunks of steps from the last to the first; in each
 // chunk step by step the recurrent tile (d_h = d_gates W_hh) with the cell's backward equations on it, then the
-// weight, bias and input gradients of the chunk while its gate gradients are in cache.
+// weight, bias and input gradients of the chunk while its gate gradients are in cache. Where products take pairs
+// (cpu/bf16.h), only the weights come in another type; gate gradients are kept rounded besides.
 
 #include "cpu/direct.h"
 #include "cpu/parallel.h"
@@ -12,10 +13,11 @@
 namespace fastrnn {
 namespace FASTRNN_ISA {
 
-template <class Cell, class T>
+template <class Cell, class T, class Product = Plain<T>>
 class BackwardPass {
   using V = Vec<T>;
   static constexpr int W = V::kLanes;
+  static constexpr bool kPairs = Product::kNumbers == 2;
   static constexpr int kLastPhase = Cell::kPhases - 1;
   static constexpr int kBlocks = blocks_per_tile(1);  // blocks of columns in a tile
 
@@ -91,17 +93,27 @@ class BackwardPass {
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
       if (plan_.packed_hh[phase] != kNone)
-        pack_columns(static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden, Cell::kPhaseGates[phase],
-                     s.hidden, s.hidden, blocks_, kBlocks, own_panels ? Range{0, plan_.layout.blocks} : share_of_units,
-                     base_ + plan_.packed_hh[phase]);
+        pack_part(p.weight_hh, first_gate * s.hidden * s.hidden, Cell::kPhaseGates[phase], s.hidden, blocks_,
+                  own_panels ? Range{0, plan_.layout.blocks} : share_of_units, base_ + plan_.packed_hh[phase]);
       first_gate += Cell::kPhaseGates[phase];
     }
     if (plan_.packed_ih != kNone)
-      pack_columns(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, {0, plan_.padded_input / W},
-                   kBlocks, share_of_units, base_ + plan_.packed_ih);
+      pack_part(p.weight_ih, 0, Cell::kGates, s.input, {0, plan_.padded_input / W}, share_of_units,
+                base_ + plan_.packed_ih);
     if (Cell::kUnitParams > 0)
       pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
                   blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
+  }
+
+  void pack_part(const void* weight, int64_t offset, int gates, int64_t columns, Range column_blocks,
+                 Range hidden_blocks, T* packed) const {
+    const int64_t hidden = args_.shape.hidden;
+    if constexpr (kPairs)
+      pack_column_pairs(static_cast<const uint16_t*>(weight) + offset, gates, hidden, columns, column_blocks, kBlocks,
+                        hidden_blocks, packed);
+    else
+      pack_columns(static_cast<const T*>(weight) + offset, gates, hidden, columns, column_blocks, kBlocks,
+                   hidden_blocks, packed);
   }
 
   void prepare_states() {
@@ -131,6 +143,9 @@ class BackwardPass {
 
   /// Row of the chunk's buffers where a time begins.
   int64_t chunk_row(int64_t time) const { return steps_.first(time) - chunk_row_; }
+
+  /// Where a piece of the gate gradients lies rounded, as pairs of neighbors.
+  T* rounded(const T* gates) const { return base_ + plan_.rounded + (gates - (base_ + plan_.gates)) / 2; }
 
   const T* y_row(int64_t time, int64_t row) const {
     return steps_.template at<const T>(args_.y, time, row) + direction_ * args_.shape.hidden;
@@ -204,7 +219,10 @@ class BackwardPass {
   void multiply_recurrent(const T* gates, int rows, int count, int64_t block, T* sums) const {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kFirst = kPhase ? Cell::kPhaseGates[0] : 0;
     const int64_t hidden = args_.shape.hidden, depth = plan_.layout.padded * kGates;
-    if (plan_.packed_hh[kPhase] != kNone)
+    if constexpr (kPairs)
+      multiply_rows<T, Product>(rounded(gates), plan_.d_h_row[kPhase] / 2, rows,
+                                base_ + plan_.packed_hh[kPhase] + block * W * (depth / 2), count, depth / 2, sums);
+    else if (plan_.packed_hh[kPhase] != kNone)
       multiply_rows<T>(gates, plan_.d_h_row[kPhase], rows, base_ + plan_.packed_hh[kPhase] + block * W * depth, count,
                        depth, sums);
     else
@@ -273,9 +291,13 @@ class BackwardPass {
 
   /// Lanes past the last unit hold rubbish that must not meet other lanes in a matmul: 0 * NaN is NaN.
   template <int N>
-  FASTRNN_INLINE static void store_gates(Pack<V, N> d, int units, T* out) {
+  FASTRNN_INLINE void store_gates(Pack<V, N> d, int units, T* out) const {
 #pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) (units < W ? keep_first(d[i], units) : d[i]).store(out + i * W);
+    for (int i = 0; i < N; ++i) {
+      const V kept = units < W ? keep_first(d[i], units) : d[i];
+      kept.store(out + i * W);
+      if constexpr (kPairs) Product::store(kept, rounded(out + i * W));
+    }
   }
 
   __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block) {
@@ -372,10 +394,12 @@ class BackwardPass {
     const LayerShape& s = args_.shape;
     const Parameters& d = args_.d_params[direction_];
     const T* d_x_gates = base_ + plan_.d_x_gates[set_];
-    WeightGradients<T> sums{
+    if constexpr (kPairs) pair_rows();
+    WeightGradients<T, Product> sums{
         member_, members_, 0, panel_, s.hidden, plan_.layout.blocks, chunk_size(), chunk_stop_ == s.seq_len};
     auto cursor = first_of_chunk();
-    sums.matrix({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input, [&](int64_t chunk) {
+    const T* const x_factors = kPairs ? base_ + plan_.d_x_pairs : d_x_gates;
+    sums.matrix({x_factors, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input, [&](int64_t chunk) {
       if (chunk == 0) cursor = first_of_chunk();
       const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
       cursor.next();
@@ -387,7 +411,9 @@ class BackwardPass {
       const GateGradients<T> gates{base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], first_gate,
                                    Cell::kPhaseGates[phase]};
       const T* operand = base_ + plan_.operand[set_];
-      sums.matrix(gates, static_cast<T*>(d.weight_hh), s.hidden, [&](int64_t chunk) {
+      GateGradients<T> factors = gates;
+      if (kPairs) factors.data = base_ + plan_.d_h_pairs[phase];
+      sums.matrix(factors, static_cast<T*>(d.weight_hh), s.hidden, [&](int64_t chunk) {
         if (phase == 1) return operand + chunk * plan_.layout.padded;
         if (chunk == 0) cursor = first_of_chunk();
         if (cursor.row == 0) previous_.enter(steps_.time_of(cursor.time), direction_);  // time_of is its own inverse
@@ -405,6 +431,31 @@ class BackwardPass {
 
   StepRows::Cursor first_of_chunk() const { return {steps_, first_time(), 0}; }
 
+  /// The chunk's gate gradients with two rows in one, for products along the rows.
+  void pair_rows() {
+    pair_rows_of(base_ + plan_.d_x_gates[set_], plan_.d_x_row, base_ + plan_.d_x_pairs);
+    for (int phase = 0; phase < Cell::kPhases; ++phase) {
+      if (plan_.d_h_pairs[phase] != plan_.d_x_pairs)
+        pair_rows_of(base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], base_ + plan_.d_h_pairs[phase]);
+    }
+    barrier_->wait();
+  }
+
+  __attribute__((noinline)) void pair_rows_of(const T* gates, int64_t stride, T* pairs) const {
+    if constexpr (kPairs) {
+      const int64_t rows = chunk_size(), width = stride - W;  // no gates at the end
+      const Range mine = share((rows + 1) / 2, member_, members_);
+      for (int64_t pair = mine.begin; pair < mine.end; ++pair) {
+        const bool whole = 2 * pair + 1 < rows;
+        const uint16_t* low = reinterpret_cast<const uint16_t*>(rounded(gates + 2 * pair * stride));
+        const uint16_t* high =
+            whole ? reinterpret_cast<const uint16_t*>(rounded(gates + (2 * pair + 1) * stride)) : nullptr;
+        for (int64_t i = 0; i < width; i += W)
+          Product::load_pair(low + i, whole ? high + i : nullptr, W).store(pairs + pair * stride + i);
+      }
+    }
+  }
+
   void input_gradients() {
     const LayerShape& s = args_.shape;
     const int64_t depth = plan_.layout.padded * Cell::kGates;
@@ -413,7 +464,10 @@ class BackwardPass {
       for_row_tiles(mine, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
         const T* gates = base_ + plan_.d_x_gates[set_] + row * plan_.d_x_row;
-        if (plan_.packed_ih != kNone)
+        if constexpr (kPairs)
+          multiply_rows<T, Product>(rounded(gates), plan_.d_x_row / 2, size,
+                                    base_ + plan_.packed_ih + block * W * (depth / 2), count, depth / 2, sums);
+        else if (plan_.packed_ih != kNone)
           multiply_rows<T>(gates, plan_.d_x_row, size, base_ + plan_.packed_ih + block * W * depth, count, depth, sums);
         else
           multiply_rows_unpacked<T>(gates, plan_.d_x_row, size,

@@ -32,7 +32,7 @@ FASTRNN_INLINE Vec<T> sum_lanes(Vec<T> (&rows)[Vec<T>::kLanes]) {
 
 /// out[r][unit] = sum over k of a[r][k] * weight[unit * depth + k] for the W units from `weight` on, of which `units`
 /// exist; zero for the others. Each sum runs over the lanes first, then over k in steps of a register.
-template <int MR, class T>
+template <int MR, class T, class Product = Plain<T>>
 FASTRNN_INLINE void dot_tile(const T* const (&a)[MR], const T* weight, int64_t depth, int units, Vec<T> (&out)[MR]) {
   using V = Vec<T>;
   constexpr int W = V::kLanes, kWeights = kDotWeights<MR> < W ? kDotWeights<MR> : W;
@@ -56,7 +56,7 @@ FASTRNN_INLINE void dot_tile(const T* const (&a)[MR], const T* weight, int64_t d
       for (int i = 0; i < kWeights; ++i) {
         const V value = V::load(w[i] + k);
 #pragma GCC unroll 4
-        for (int r = 0; r < MR; ++r) acc[r][i] = fma(value, x[r], acc[r][i]);
+        for (int r = 0; r < MR; ++r) acc[r][i] = Product::add_product(value, x[r], acc[r][i]);
       }
     }
     if (k < depth) {
@@ -65,7 +65,8 @@ FASTRNN_INLINE void dot_tile(const T* const (&a)[MR], const T* weight, int64_t d
       for (int i = 0; i < kWeights; ++i) {
         const V value = V::load_partial(w[i] + k, left);
 #pragma GCC unroll 4
-        for (int r = 0; r < MR; ++r) acc[r][i] = fma(value, V::load_partial(a[r] + k, left), acc[r][i]);
+        for (int r = 0; r < MR; ++r)
+          acc[r][i] = Product::add_product(value, V::load_partial(a[r] + k, left), acc[r][i]);
       }
     }
 #pragma GCC unroll 16

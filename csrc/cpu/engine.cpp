@@ -11,10 +11,12 @@
 namespace fastrnn {
 namespace {
 
-const Kernels& kernels_of(int isa, int itemsize) {
+const Kernels& kernels_of(int isa, int number) {
   const Isa& found = built_isas()[size_t(isa)];
-  return itemsize == 4 ? *found.f32 : *found.f64;
+  return number == kPairs ? *found.bf16 : number == kFloat32 ? *found.f32 : *found.f64;
 }
+
+int bytes_of(int number) { return number == kFloat64 ? 8 : 4; }
 
 /// Everything that the threads of one call share.
 template <class Kernel, class Args, class Plan>
@@ -68,21 +70,23 @@ void run_forward(int cell, int number, int isa, int threads, const ForwardArgs& 
   if (args.shape.batch == 0) return;
   if (is_half(number)) return run_forward_half(cell, number, isa, threads, args);
   const Kernels& kernels = kernels_of(isa, number);
-  run(kernels.forward[cell], args, threads,
-      [&](int count) { return plan_forward(cell_traits(cell), args, kernels.lanes, number, count); });
+  run(kernels.forward[cell], args, threads, [&](int count) {
+    return plan_forward(cell_traits(cell), args, kernels.lanes, bytes_of(number), count, number == kPairs ? 2 : 1);
+  });
 }
 
 void run_backward(int cell, int number, int isa, int threads, const BackwardArgs& args) {
   if (args.shape.batch == 0) return zero_gradients(cell_traits(cell), number, args);
   if (is_half(number)) return run_backward_half(cell, number, isa, threads, args);
   const Kernels& kernels = kernels_of(isa, number);
-  run(kernels.backward[cell], args, threads,
-      [&](int count) { return plan_backward(cell_traits(cell), args, kernels.lanes, number, count); });
+  run(kernels.backward[cell], args, threads, [&](int count) {
+    return plan_backward(cell_traits(cell), args, kernels.lanes, bytes_of(number), count, number == kPairs ? 2 : 1);
+  });
 }
 
 int64_t reserve_bytes(int cell, int number, int isa, const LayerShape& shape) {
   if (is_half(number)) return reserve_bytes_half(cell, isa, shape);
-  return make_layout(cell_traits(cell), shape, kernels_of(isa, number).lanes, number).reserve_bytes;
+  return make_layout(cell_traits(cell), shape, kernels_of(isa, number).lanes, bytes_of(number)).reserve_bytes;
 }
 
 }  // namespace fastrnn

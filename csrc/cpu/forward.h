@@ -1,6 +1,8 @@
 #pragma once
 // One thread's part of the forward pass of a layer, for any cell: for each chunk of steps the input projection of all
-// its rows, then step by step the recurrent tile with the cell's equations on what it accumulated.
+// its rows, then step by step the recurrent tile with the cell's equations on what it accumulated. Where an element of
+// the products' operands holds two numbers (cpu/bf16.h), x and the weights come as such pairs, and h is kept so
+// besides.
 
 #include "cpu/direct.h"
 #include "cpu/pack.h"
@@ -11,10 +13,11 @@
 namespace fastrnn {
 namespace FASTRNN_ISA {
 
-template <class Cell, class T>
+template <class Cell, class T, class Product = Plain<T>>
 class ForwardPass {
   using V = Vec<T>;
   static constexpr int W = V::kLanes;
+  static constexpr bool kPairs = Product::kNumbers == 2;
   static_assert(Cell::kReserve == 0 || Cell::kReserve >= Cell::kGates, "the reserve doubles as the gate buffer");
 
  public:
@@ -89,17 +92,17 @@ class ForwardPass {
     const Parameters& p = args_.params[direction_];
     if (plan_.packed_ih != kNone) {
       for_my_panels(Cell::kGates, [&](int64_t block, int count) {
-        pack_rows(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, s.input, block, count,
+        pack_rows(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, plan_.input_depth, block, count,
                   base_ + plan_.packed_ih);
       });
     }
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
       const int gates = Cell::kPhaseGates[phase], split = Cell::kPhaseSplit[phase];
-      const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * s.hidden;
+      const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * plan_.hidden_depth;
       if (plan_.packed_hh[phase] != kNone) {
         for_my_panels(gates, [&](int64_t block, int count) {
-          pack_rows(weight, gates, s.hidden, s.hidden, block, count, base_ + plan_.packed_hh[phase]);
+          pack_rows(weight, gates, s.hidden, plan_.hidden_depth, block, count, base_ + plan_.packed_hh[phase]);
         });
       }
       // A joint gate starts from both biases; a split one keeps them with their parts.
@@ -124,6 +127,7 @@ class ForwardPass {
     if ((!args_.initial[0] || args_.rows.resets) && (plan_.split.rows == 1 || member_ == 0)) {
       for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
     }
+    if constexpr (kPairs) prepare_hidden();
     if (Cell::kStates == 1) return;
     const T* initial = static_cast<const T*>(args_.initial[1]);
     for (int64_t row = rows_.begin; row < rows_.end; ++row) {
@@ -134,6 +138,22 @@ class ForwardPass {
                 ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
                 : V(T(0));
         value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
+      }
+    }
+  }
+
+  void prepare_hidden() {
+    const LayerShape& s = args_.shape;
+    const T* initial = static_cast<const T*>(args_.initial[0]);
+    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        const int units = clip_lanes(s.hidden - block * W, W);
+        const V value =
+            initial
+                ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
+                : V(T(0));
+        for (int step = 0; step < 2; ++step)  // a sequence may join at any step
+          Product::store(value, hidden_pairs(step) + (row * plan_.layout.padded + block * W) / 2);
       }
     }
   }
@@ -149,6 +169,11 @@ class ForwardPass {
 
   T* y_row(int64_t time, int64_t row) const {
     return steps_.template at<T>(args_.y, time, row) + direction_ * args_.shape.hidden;
+  }
+
+  /// h before `step` as pairs: [B, padded / 2].
+  T* hidden_pairs(int64_t step) const {
+    return base_ + plan_.hidden + (step & 1) * (args_.shape.batch * plan_.layout.padded / 2);
   }
 
   /// States but h after `step`: [B, padded].
@@ -206,8 +231,8 @@ class ForwardPass {
     T* gates[MR];
     find_projected_rows<MR>(row, x, gates, block);
     V acc[MR][NV];
-    multiply_tile<MR, NV, T>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * args_.shape.input, NV * W,
-                             args_.shape.input);
+    multiply_tile<MR, NV, T, Product>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * plan_.input_depth,
+                                      NV * W, plan_.input_depth);
     const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
@@ -231,11 +256,12 @@ class ForwardPass {
     const T* x[MR];
     T* gates[MR];
     find_projected_rows<MR>(row, x, gates, block);
-    const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * s.input;
+    const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * plan_.input_depth;
     const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
     for (int gate = 0; gate < Cell::kGates; ++gate) {
       V sums[MR];
-      dot_tile<MR, T>(x, weight + gate * s.hidden * s.input, s.input, clip_lanes(s.hidden - block * W, W), sums);
+      dot_tile<MR, T, Product>(x, weight + gate * s.hidden * plan_.input_depth, plan_.input_depth,
+                               clip_lanes(s.hidden - block * W, W), sums);
 #pragma GCC unroll 4
       for (int r = 0; r < MR; ++r) (V::load(bias + gate * W) + sums[r]).store(gates[r] + gate * W);
     }
@@ -264,7 +290,9 @@ class ForwardPass {
   /// What a phase multiplies with its weights: h, or the operand that the first phase has made.
   template <int kPhase>
   FASTRNN_INLINE const T* operand_row(int64_t row) const {
-    return kPhase ? base_ + plan_.operand + row * plan_.layout.padded : previous_.hidden(row);
+    if (kPhase) return base_ + plan_.operand + row * (plan_.layout.padded / Product::kNumbers);
+    if (!kPairs) return previous_.hidden(row);
+    return previous_.resets(row) ? scratch_ + plan_.zeros : hidden_pairs(step_) + row * (plan_.layout.padded / 2);
   }
 
   template <int kPhase>
@@ -289,8 +317,8 @@ class ForwardPass {
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) a[r] = operand_row<kPhase>(row + r);
     V acc[MR][NV];
-    multiply_tile<MR, NV, T>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * args_.shape.hidden, NV * W,
-                             args_.shape.hidden);
+    multiply_tile<MR, NV, T, Product>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * plan_.hidden_depth,
+                                      NV * W, plan_.hidden_depth);
     // The input's part comes last: a chain of products that starts from it would round each addition at its size.
     const T* gates = gates_row(time_, row) + (block * plan_.slots + first_gate<kPhase>()) * W;
     const T* split_bias = base_ + plan_.split_bias[kPhase] + block * Cell::kPhaseSplit[kPhase] * W;
@@ -322,15 +350,15 @@ class ForwardPass {
   template <int kPhase, int MR>
   __attribute__((noinline)) void recurrent_tile_directly(int64_t row, int64_t block) {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase], kJoint = kGates - kSplit;
-    const int64_t hidden = args_.shape.hidden;
+    const int64_t hidden = args_.shape.hidden, depth = plan_.hidden_depth;
     const T* a[MR];
     for (int r = 0; r < MR; ++r) a[r] = operand_row<kPhase>(row + r);
-    const T* weight = static_cast<const T*>(args_.params[direction_].weight_hh) +
-                      (first_gate<kPhase>() * hidden + block * W) * hidden;
+    const T* weight =
+        static_cast<const T*>(args_.params[direction_].weight_hh) + (first_gate<kPhase>() * hidden + block * W) * depth;
     alignas(64) T sums[MR * kGates * W];
     for (int gate = 0; gate < kGates; ++gate) {
       V products[MR];
-      dot_tile<MR, T>(a, weight + gate * hidden * hidden, hidden, clip_lanes(hidden - block * W, W), products);
+      dot_tile<MR, T, Product>(a, weight + gate * hidden * depth, depth, clip_lanes(hidden - block * W, W), products);
       for (int r = 0; r < MR; ++r) {
         const T* start = gate < kJoint
                              ? gates_row(time_, row + r) + (block * plan_.slots + first_gate<kPhase>() + gate) * W
@@ -384,7 +412,10 @@ class ForwardPass {
         }
         if constexpr (kPhase + 1 < Cell::kPhases) {
           const V operand = Cell::template forward_operand<V>(a, x, params, prev, reserve);
-          operand.store(base_ + plan_.operand + row * padded + unit);
+          if constexpr (kPairs)
+            Product::store(first_units(operand, units), base_ + plan_.operand + (row * padded + unit) / 2);
+          else
+            operand.store(base_ + plan_.operand + row * padded + unit);
 #pragma GCC unroll 8
           for (int i = 0; i < Cell::kReserve; ++i)
             if (Cell::kOperandReserve >> i & 1) reserve[i].store(gates + i * W);
@@ -392,6 +423,8 @@ class ForwardPass {
           Pack<V, Cell::kStates> next;
           Cell::template forward<V>(a, x, params, prev, next, reserve);
           next[0].store_partial(y + unit, units);
+          if constexpr (kPairs)
+            Product::store(first_units(next[0], units), hidden_pairs(step_ + 1) + (row * padded + unit) / 2);
           if constexpr (Cell::kStates > 1) next[1].store(states_next + row * padded + unit);
           if (saving_) {
 #pragma GCC unroll 8
@@ -401,6 +434,9 @@ class ForwardPass {
       }
     }
   }
+
+  /// What lies past the last unit must not meet a weight, were it only the zero of an odd row's end: 0 * NaN is NaN.
+  FASTRNN_INLINE static V first_units(V x, int units) { return units < W ? keep_first(x, units) : x; }
 
   // -- after the last step ----------------------------------------------------------------------------------------
 

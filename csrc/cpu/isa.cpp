@@ -15,6 +15,9 @@ namespace fastrnn {
   }
 FASTRNN_FOR_EACH_ISA(FASTRNN_DECLARE)
 #undef FASTRNN_DECLARE
+namespace avx512_bf16 {
+extern const Kernels kernels_bf16;
+}
 
 namespace {
 
@@ -38,13 +41,22 @@ struct AddIf<true> {
   }
 };
 
+const char kPlainAvx512[] = "avx512_no_bf16";
+constexpr int kWithoutBf16 = 1 << 8;  // beside a position
+
 std::vector<Isa> find_built() {
   std::vector<Isa> isas;
-#define FASTRNN_ADD(name, supported) \
-  AddIf<FASTRNN_BUILT_##name>::add(  \
-      [&](auto) { isas.push_back({#name, static_cast<bool>(supported), &name::kernels_f32, &name::kernels_f64}); });
+#define FASTRNN_ADD(name, supported)                                                                        \
+  AddIf<FASTRNN_BUILT_##name>::add([&](auto) {                                                              \
+    isas.push_back({#name, static_cast<bool>(supported), &name::kernels_f32, &name::kernels_f64, nullptr}); \
+  });
   FASTRNN_FOR_EACH_ISA(FASTRNN_ADD)
 #undef FASTRNN_ADD
+  AddIf<FASTRNN_BUILT_avx512_bf16>::add([&](auto) {
+    for (Isa& isa : isas)
+      if (isa.name == std::string("avx512") && isa.supported && FASTRNN_CPU_HAS("avx512bf16"))
+        isa.bf16 = &avx512_bf16::kernels_bf16;
+  });
   return isas;
 }
 
@@ -54,6 +66,7 @@ int find_supported(const std::string& name, const char* where) {
   for (size_t i = 0; i < isas.size(); ++i) {
     if (!isas[i].supported) continue;
     if (name == isas[i].name) return int(i);
+    if (isas[i].bf16 && name == kPlainAvx512) return int(i) | kWithoutBf16;
     choices += (choices.empty() ? "" : ", ") + std::string(isas[i].name);
   }
   throw std::invalid_argument(std::string(where) + ": instruction set '" + name +
@@ -72,7 +85,7 @@ const std::vector<Isa>& built_isas() {
 
 int current_isa() {
   const int isa = selected.load(std::memory_order_relaxed);
-  if (isa >= 0) return isa;
+  if (isa >= 0) return isa & ~kWithoutBf16;
   const char* forced = getenv("FASTRNN_ISA");
   int chosen = 0;
   if (forced && *forced) {
@@ -81,7 +94,17 @@ int current_isa() {
     while (!built_isas()[size_t(chosen)].supported) ++chosen;  // generic, the last one, always is
   }
   selected = chosen;
-  return chosen;
+  return chosen & ~kWithoutBf16;
+}
+
+std::string current_isa_name() {
+  const Isa& isa = built_isas()[size_t(current_isa())];
+  return isa.bf16 && !bf16_products() ? kPlainAvx512 : isa.name;
+}
+
+bool bf16_products() {
+  const Isa& isa = built_isas()[size_t(current_isa())];
+  return isa.bf16 && !(selected.load(std::memory_order_relaxed) & kWithoutBf16);
 }
 
 void select_isa(const std::string& name) { selected = find_supported(name, "use_isa"); }

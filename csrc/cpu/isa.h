@@ -21,6 +21,7 @@ struct Isa {
   bool supported;
   const Kernels* f32;
   const Kernels* f64;
+  const Kernels* bf16;  // with products of bfloat16 numbers; null where build or processor has none
 };
 
 /// Those in the build, best first.
@@ -30,5 +31,9 @@ const std::vector<Isa>& built_isas();
 /// select_isa chose. Throws std::invalid_argument, listing the choices, for an unknown or unsupported name.
 int current_isa();
 void select_isa(const std::string& name);
+
+/// The name of the one in use. "avx512_no_bf16" can be chosen where AVX-512 has bfloat16 products, to do without them.
+std::string current_isa_name();
+bool bf16_products();
 
 }  // namespace fastrnn

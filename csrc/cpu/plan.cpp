@@ -96,9 +96,12 @@ Layout make_layout(const CellTraits& cell, const LayerShape& s, int lanes, int i
   return l;
 }
 
-ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int lanes, int itemsize, int max_threads) {
+ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int lanes, int itemsize, int max_threads,
+                         int numbers) {
   const LayerShape& s = args.shape;
   ForwardPlan p{};
+  p.input_depth = (s.input + numbers - 1) / numbers;
+  p.hidden_depth = (s.hidden + numbers - 1) / numbers;
   p.layout = make_layout(cell, s, lanes, itemsize);
   p.split = split_threads(cell, s, p.layout.blocks, max_threads);
   const bool saves_gates = args.reserve && cell.reserve > 0;
@@ -114,23 +117,26 @@ ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int la
   Arena arena(64 / itemsize);
   p.zeros = arena.take(p.layout.padded);
   const int64_t start = arena.size();
-  p.packed_ih = worth_packing(s) ? arena.take(p.layout.padded * cell.gates * s.input) : kNone;
+  p.packed_ih = worth_packing(s) ? arena.take(p.layout.padded * cell.gates * p.input_depth) : kNone;
   p.bias = arena.take(p.layout.padded * cell.gates);
   for (int phase = 0; phase < cell.phases; ++phase) {
-    p.packed_hh[phase] = worth_packing(s) ? arena.take(p.layout.padded * cell.phase_gates[phase] * s.hidden) : kNone;
+    p.packed_hh[phase] =
+        worth_packing(s) ? arena.take(p.layout.padded * cell.phase_gates[phase] * p.hidden_depth) : kNone;
     p.split_bias[phase] = arena.take(p.layout.padded * cell.phase_split[phase]);
   }
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
   p.gates = saves_gates ? kNone : arena.take(p.chunk_rows * p.gates_row);
   p.state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
   p.operand = arena.take(cell.phases > 1 ? s.batch * p.layout.padded : 0);
+  p.hidden = arena.take(numbers > 1 ? s.batch * p.layout.padded : 0);
   p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
   arena.take(p.direction_stride);
   p.scratch_bytes = arena.size() * itemsize;
   return p;
 }
 
-BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int lanes, int itemsize, int max_threads) {
+BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int lanes, int itemsize, int max_threads,
+                           int numbers) {
   const LayerShape& s = args.shape;
   BackwardPlan p{};
   p.layout = make_layout(cell, s, lanes, itemsize);
@@ -152,11 +158,12 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   const int64_t start = arena.size();
   // The unpacked kernels take whole registers only, and read columns: rows 4 KiB apart share cache sets, which at
   // H = 1024 makes them slower than packing from 4 rows on.
-  const bool pack_hh = worth_packing(s) || s.hidden % lanes || (s.hidden >= 1024 && s.total_rows() >= 4);
+  const bool pack_hh = numbers > 1 || worth_packing(s) || s.hidden % lanes || (s.hidden >= 1024 && s.total_rows() >= 4);
   const bool pack_ih = pack_hh || s.input % lanes;
-  p.packed_ih = pack_ih && args.d_x.data ? arena.take(p.padded_input * p.layout.padded * cell.gates) : kNone;
+  p.packed_ih = pack_ih && args.d_x.data ? arena.take(p.padded_input * p.layout.padded * cell.gates / numbers) : kNone;
   for (int phase = 0; phase < cell.phases; ++phase)
-    p.packed_hh[phase] = pack_hh ? arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase]) : kNone;
+    p.packed_hh[phase] =
+        pack_hh ? arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase] / numbers) : kNone;
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
   p.carry = arena.take(cell.hidden_carry ? s.batch * p.layout.padded : 0);
   p.d_state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
@@ -166,6 +173,7 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   const bool shared = cell.phases == 1 && cell.phase_split[0] == 0;  // d_x_gates == d_h_gates
   p.d_x_row = p.layout.padded * cell.gates + lanes;
   p.d_p_row = p.layout.padded * cell.unit_params;
+  p.gates = arena.size();
   for (int set = 0; set < 2; ++set) {
     p.d_x_gates[set] = arena.take(rows * p.d_x_row);
     for (int phase = 0; phase < cell.phases; ++phase) {
@@ -174,6 +182,12 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
     }
     p.d_p[set] = arena.take(rows * p.d_p_row);
     p.operand[set] = arena.take(cell.phases > 1 ? rows * p.layout.padded : 0);
+  }
+  if (numbers > 1) {
+    p.rounded = arena.take((arena.size() - p.gates) / 2);
+    p.d_x_pairs = arena.take((rows + 1) / 2 * p.d_x_row);
+    for (int phase = 0; phase < cell.phases; ++phase)
+      p.d_h_pairs[phase] = shared ? p.d_x_pairs : arena.take((rows + 1) / 2 * p.d_h_row[phase]);
   }
   p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
   arena.take(p.direction_stride);

@@ -31,6 +31,7 @@ constexpr int64_t kNone = -1;
 /// Offsets are in elements from the start of scratch memory, for direction 0; direction 1 lies direction_stride
 /// further where both are worked on at once, and in the same place otherwise.
 struct ForwardPlan {
+  int64_t input_depth, hidden_depth;  // elements of a row of x and h as products read it
   ThreadSplit split;
   Layout layout;
   int slots;            // registers a block has in a row of gates: x_gates before the step, saved values after it
@@ -42,6 +43,7 @@ struct ForwardPlan {
   int64_t gates;    // [chunk_rows, gates_row], kNone where the reserve takes them
   int64_t state;    // [B, padded]: c, or its initial value where the reserve takes the others
   int64_t operand;  // [B, padded]: operand of the second phase
+  int64_t hidden;   // with pairs: [2, B, padded / 2], h before steps of even and of odd number
   int64_t direction_stride, scratch_bytes;
 };
 
@@ -57,12 +59,18 @@ struct BackwardPlan {
   // Rows of gradients of the pre-activations, for the chunk; two sets, used in turn.
   int64_t d_x_row, d_h_row[kMaxPhases], d_p_row;
   int64_t d_x_gates[2], d_h_gates[2][kMaxPhases], d_p[2], operand[2];
+  // With pairs: what lies from `gates` on, rounded, at half the distance from `rounded` on; and the chunk's gradients
+  // once more, two rows in one.
+  int64_t gates, rounded, d_x_pairs, d_h_pairs[kMaxPhases];
   int64_t d_x_second;  // [total rows, I]: the second direction's d_x where both run at once
   int64_t direction_stride, scratch_bytes;
 };
 
+/// numbers: how many an element of the products' operands holds, 2 for pairs of bfloat16 (cpu/bf16.h).
 Layout make_layout(const CellTraits& cell, const LayerShape& shape, int lanes, int itemsize);
-ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int lanes, int itemsize, int max_threads);
-BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int lanes, int itemsize, int max_threads);
+ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int lanes, int itemsize, int max_threads,
+                         int numbers = 1);
+BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int lanes, int itemsize, int max_threads,
+                           int numbers = 1);
 
 }  // namespace fastrnn

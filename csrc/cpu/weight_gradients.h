@@ -8,7 +8,7 @@ namespace fastrnn {
 namespace FASTRNN_ISA {
 
 /// sums [rows, count, W] = a [rows, depth] * packed [depth, count * W]
-template <class T, int MR, int NV>
+template <class T, int MR, int NV, class Product = Plain<T>>
 __attribute__((noinline)) void multiply_to(const T* a, int64_t stride, const T* packed, int64_t depth, T* sums) {
   using V = Vec<T>;
   constexpr int W = V::kLanes;
@@ -16,7 +16,7 @@ __attribute__((noinline)) void multiply_to(const T* a, int64_t stride, const T* 
   V acc[MR][NV];
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) rows[r] = a + r * stride;
-  multiply_tile<MR, NV, T>(acc, rows, packed, NV * W, depth);
+  multiply_tile<MR, NV, T, Product>(acc, rows, packed, NV * W, depth);
 #pragma GCC unroll 8
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 8
@@ -24,12 +24,13 @@ __attribute__((noinline)) void multiply_to(const T* a, int64_t stride, const T* 
   }
 }
 
-template <class T>
+template <class T, class Product = Plain<T>>
 void multiply_rows(const T* a, int64_t stride, int rows, const T* packed, int count, int64_t depth, T* sums) {
   constexpr int kBlocks = blocks_per_tile(1);
   with_constant<kBlocks>(count, [&](auto c) {
-    with_constant<kTileRows<kBlocks>>(
-        rows, [&](auto r) { multiply_to<T, decltype(r)::value, decltype(c)::value>(a, stride, packed, depth, sums); });
+    with_constant<kTileRows<kBlocks>>(rows, [&](auto r) {
+      multiply_to<T, decltype(r)::value, decltype(c)::value, Product>(a, stride, packed, depth, sums);
+    });
   });
 }
 
@@ -44,7 +45,8 @@ struct GateGradients {
 /// A thread's share of the sums over one chunk. Every thread must make the same calls: tasks are dealt out in turn.
 /// An output element belongs to one task and sums its rows in order, so the number of threads never changes a bit. A
 /// chunk is summed from zero and then added to those before it, for accuracy (gemm.h).
-template <class T>
+/// Where an element holds two numbers, they are those of two rows: gates and operand are [rows / 2, ...] then.
+template <class T, class Product = Plain<T>>
 struct WeightGradients {
   using V = Vec<T>;
   static constexpr int W = V::kLanes;
@@ -84,6 +86,17 @@ struct WeightGradients {
   template <class RowOf>
   void gather(const RowOf& row_of, int64_t column, int taken, int registers) const {
     T* to = panel;
+    if constexpr (Product::kNumbers == 2) {
+      for (int64_t i = 0; i < rows; i += 2) {
+        const T* const from = row_of(i) + column;
+        const T* const next = i + 1 < rows ? row_of(i + 1) + column : nullptr;
+        for (int v = 0; v < registers; ++v, to += W) {
+          const int n = clip_lanes(taken - v * W, W);
+          Product::pair(V::load_partial(from + v * W, n), next ? V::load_partial(next + v * W, n) : V(T(0))).store(to);
+        }
+      }
+      return;
+    }
     for (int64_t i = 0; i < rows; ++i) {
       const T* from = row_of(i) + column;
       for (int v = 0; v < registers; ++v, to += W)
@@ -106,8 +119,9 @@ struct WeightGradients {
     }
     const T* a = gates.data + i;
     const int64_t stride = gates.stride;
-    multiply_pieces<MR, NV, T>(
-        acc, [=](int r, int64_t k) { return a[k * stride + r]; }, panel, NV * W, rows, kLongestRowChain);
+    multiply_pieces<MR, NV, T, Product>(
+        acc, [=](int r, int64_t k) { return a[k * stride + r]; }, panel, NV * W,
+        (rows + Product::kNumbers - 1) / Product::kNumbers, kLongestRowChain);
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) {
       if (!target[r]) continue;

@@ -10,6 +10,7 @@ import pytest
 from layer_cases import CELLS, Case, run_ops, run_reference
 
 from fastrnn import ops
+from fastrnn._native import core
 
 
 @pytest.mark.parametrize("directions", [1, 2])
@@ -36,8 +37,12 @@ def test_error_is_that_of_rounded_float32(cell: str, half: Any, directions: int,
         mine = ours[name].astype(np.float64) - truth
         rounded = single[name].astype(half).astype(np.float64) - truth
         scale = np.abs(truth).max() * eps
-        assert _rms(mine) <= 1.5 * _rms(rounded) + 0.1 * scale, name
-        assert np.abs(mine).max() <= 1.5 * np.abs(rounded).max() + 0.5 * scale, name
+        # bfloat16 products round gate gradients, too; relu's slope jumps where the least rounding
+        # decides.
+        native = half is not np.float16 and core.bf16_products() and "grad" in name
+        factor = 3.0 if native and cell == "rnn_relu" else 2.0 if native else 1.5
+        assert _rms(mine) <= factor * _rms(rounded) + 0.1 * scale, name
+        assert np.abs(mine).max() <= factor * np.abs(rounded).max() + 0.5 * scale, name
 
 
 def test_types_do_not_mix() -> None:
