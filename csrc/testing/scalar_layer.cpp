@@ -10,7 +10,8 @@
 namespace fastrnn {
 namespace {
 
-/// Both passes of one direction. Reserve: for every direction, time, row and unit the cell's reserve, then its states.
+/// Both passes of one direction. Reserve: for every direction, row (time first) and unit the cell's reserve, then its
+/// states. "Row b" is as in core/layer.h.
 template <class Cell, class T>
 class ScalarLayer {
   using V = ScalarValue<T>;
@@ -19,29 +20,33 @@ class ScalarLayer {
   static constexpr int kFirstOfLast = kLast ? Cell::kPhaseGates[0] : 0;  // first gate of the last phase
 
  public:
-  ScalarLayer(const LayerShape& shape, const Sequence& x, const Parameters* params, const void* const* initial,
-              T* reserve, int direction)
-      : s_(shape), x_(x), p_(params[direction]), initial_(initial), reserve_(reserve), d_(direction) {}
+  ScalarLayer(const LayerShape& shape, const RowMap& rows, const Sequence& x, const Parameters* params,
+              const void* const* initial, T* reserve, int direction)
+      : s_(shape), rows_(rows), x_(x), p_(params[direction]), initial_(initial), reserve_(reserve), d_(direction) {}
 
-  static int64_t reserve_size(const LayerShape& s) { return s.directions * s.seq_len * s.batch * s.hidden * kSaved; }
+  static int64_t reserve_size(const LayerShape& s) { return s.directions * s.total_rows() * s.hidden * kSaved; }
 
   void forward(const ForwardArgs& args) {
     const int64_t H = s_.hidden;
     std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), h(static_cast<size_t>(H));
+    for (int64_t row = 0; row < s_.batch; ++row) {  // of a sequence without steps: what it started from
+      for (int k = 0; k < kStates; ++k)
+        for (int64_t u = 0; u < H; ++u) *final_state(args, k, row, u) = initial(k, row, u);
+    }
     for (int64_t step = 0; step < s_.seq_len; ++step) {
-      for (int64_t row = 0; row < s_.batch; ++row) {
-        multiply(p_.weight_ih, p_.bias_ih, 0, kGates, x_row(step, row), s_.input, x_gates.data());
-        for (int64_t u = 0; u < H; ++u) h[size_t(u)] = before(step, row, u, 0);
+      const int64_t t = time_of(step);
+      for (int64_t row = 0; row < count(t); ++row) {
+        multiply(p_.weight_ih, p_.bias_ih, 0, kGates, at(x_, t, row), s_.input, x_gates.data());
+        for (int64_t u = 0; u < H; ++u) h[size_t(u)] = before(t, row, u, 0);
         multiply(p_.weight_hh, p_.bias_hh, 0, Cell::kPhaseGates[0], h.data(), H, h_gates.data());
         if constexpr (Cell::kPhases == 2) {
           for (int64_t u = 0; u < H; ++u) {
             Pack<V, Cell::kPhaseGates[0]> a;
             Pack<V, Cell::kPhaseSplit[0]> x;
             gather<0>(x_gates, h_gates, u, a, x);
-            auto reserve = saved_reserve(step, row, u);
-            h[size_t(u)] =
-                Cell::template forward_operand<V>(a, x, unit_params(u), states_before(step, row, u), reserve).v;
-            save(step, row, u, reserve);
+            auto reserve = saved_reserve(t, row, u);
+            h[size_t(u)] = Cell::template forward_operand<V>(a, x, unit_params(u), states_before(t, row, u), reserve).v;
+            save(t, row, u, reserve);
           }
           multiply(p_.weight_hh, p_.bias_hh, kFirstOfLast, Cell::kPhaseGates[kLast], h.data(), H, h_gates.data());
         }
@@ -49,20 +54,19 @@ class ScalarLayer {
           Pack<V, Cell::kPhaseGates[kLast]> a;
           Pack<V, Cell::kPhaseSplit[kLast]> x;
           gather<kLast>(x_gates, h_gates, u, a, x);
-          auto reserve = saved_reserve(step, row, u);
+          auto reserve = saved_reserve(t, row, u);
           Pack<V, kStates> next;
-          Cell::template forward<V>(a, x, unit_params(u), states_before(step, row, u), next, reserve);
-          save(step, row, u, reserve);
+          Cell::template forward<V>(a, x, unit_params(u), states_before(t, row, u), next, reserve);
+          save(t, row, u, reserve);
           for (int k = 0; k < kStates; ++k) {
-            saved(step, row, u)[Cell::kReserve + k] = next[k].v;
-            if (step == s_.seq_len - 1)
-              static_cast<T*>(args.final_states[k])[(d_ * s_.batch + row) * H + u] = next[k].v;
+            saved(t, row, u)[Cell::kReserve + k] = next[k].v;
+            *final_state(args, k, row, u) = next[k].v;  // of the last step in the end
           }
-          static_cast<T*>(args.y.data)[time_of(step) * args.y.stride_t + row * args.y.stride_b + d_ * H + u] =
-              next[0].v;
+          at(args.y, t, row)[d_ * H + u] = next[0].v;
         }
       }
     }
+    clear_padding(args.y, d_ * H, H);
   }
 
   void backward(const BackwardArgs& args) {
@@ -74,41 +78,50 @@ class ScalarLayer {
     clear(d_params.bias_hh, kGates * H);
     clear(d_params.unit_params, kUnitParams * H);
     std::vector<T> d_state(size_t(kStates * s_.batch * H));  // [state, row, unit]
-    const auto at = [&](int k, int64_t row, int64_t u) -> T& { return d_state[size_t((k * s_.batch + row) * H + u)]; };
-    for (int k = 0; k < kStates; ++k) {
-      const T* d_final = static_cast<const T*>(args.d_final[k]);
-      for (int64_t i = 0; d_final && i < s_.batch * H; ++i) at(k, 0, i) = d_final[d_ * s_.batch * H + i];
-    }
+    const auto d_at = [&](int k, int64_t row, int64_t u) -> T& {
+      return d_state[size_t((k * s_.batch + row) * H + u)];
+    };
+    const auto each_state = [&](const auto& f) {
+      for (int k = 0; k < kStates; ++k)
+        for (int64_t row = 0; row < s_.batch; ++row)
+          for (int64_t u = 0; u < H; ++u) f(k, d_at(k, row, u), (d_ * s_.batch + place(row)) * H + u);
+    };
+    each_state([&](int k, T& d, int64_t i) { d = args.d_final[k] ? static_cast<const T*>(args.d_final[k])[i] : T(0); });
     for (int64_t step = s_.seq_len - 1; step >= 0; --step) {
-      for (int64_t row = 0; row < s_.batch; ++row) backward_row(args, step, row, at);
+      const int64_t t = time_of(step);
+      for (int64_t row = 0; row < count(t); ++row) {
+        backward_row(args, t, row, d_at);
+        for (int k = 0; resets(t, row) && k < kStates; ++k)
+          for (int64_t u = 0; u < H; ++u) d_at(k, row, u) = T(0);
+      }
     }
-    for (int k = 0; k < kStates; ++k) {
-      T* d_initial = static_cast<T*>(args.d_initial[k]);
-      for (int64_t i = 0; d_initial && i < s_.batch * H; ++i) d_initial[d_ * s_.batch * H + i] = at(k, 0, i);
-    }
+    each_state([&](int k, const T& d, int64_t i) {
+      if (args.d_initial[k]) static_cast<T*>(args.d_initial[k])[i] = d;
+    });
+    if (args.d_x.data && d_ == 0) clear_padding(args.d_x, 0, s_.input);
   }
 
  private:
-  template <class At>
-  void backward_row(const BackwardArgs& args, int64_t step, int64_t row, const At& at) {
-    const int64_t H = s_.hidden, I = s_.input, t = time_of(step);
+  template <class DAt>
+  void backward_row(const BackwardArgs& args, int64_t t, int64_t row, const DAt& d_at) {
+    const int64_t H = s_.hidden, I = s_.input;
     const Parameters& d_params = args.d_params[d_];
-    const T* d_y = static_cast<const T*>(args.d_y.data);
+    const T* d_y = args.d_y.data ? at(args.d_y, t, row) + d_ * H : nullptr;
     std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), d_h(static_cast<size_t>(H));
     std::vector<T> h(static_cast<size_t>(H));
     std::vector<Pack<V, Cell::kPhaseGates[0]>> d_first(static_cast<size_t>(H));
     for (int64_t u = 0; u < H; ++u) {
       Pack<V, kStates> next, d_next, d_prev{};
       for (int k = 0; k < kStates; ++k) {
-        next[k] = V(saved(step, row, u)[Cell::kReserve + k]);
-        d_next[k] = V(at(k, row, u));
+        next[k] = V(saved(t, row, u)[Cell::kReserve + k]);
+        d_next[k] = V(d_at(k, row, u));
       }
-      if (d_y) d_next[0] = d_next[0] + V(d_y[t * args.d_y.stride_t + row * args.d_y.stride_b + d_ * H + u]);
+      if (d_y) d_next[0] = d_next[0] + V(d_y[u]);
       Pack<V, Cell::kPhaseGates[kLast]> d_a;
       Pack<V, Cell::kPhaseSplit[kLast]> d_x;
       Pack<V, kUnitParams> d_p;
-      const auto reserve = saved_reserve(step, row, u);
-      const auto prev = states_before(step, row, u);
+      const auto reserve = saved_reserve(t, row, u);
+      const auto prev = states_before(t, row, u);
       if constexpr (Cell::kPhases == 2)
         Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_first[size_t(u)], d_x,
                                    d_p);
@@ -117,29 +130,29 @@ class ScalarLayer {
       scatter<kLast>(d_a, d_x, u, x_gates, h_gates);
       for (int k = 0; k < kUnitParams; ++k) add(d_params.unit_params, k * H + u, d_p[k].v);
       if (Cell::kHiddenCarry) d_h[size_t(u)] = d_prev[0].v;
-      for (int k = 1; k < kStates; ++k) at(k, row, u) = d_prev[k].v;
-      h[size_t(u)] = before(step, row, u, 0);
+      for (int k = 1; k < kStates; ++k) d_at(k, row, u) = d_prev[k].v;
+      h[size_t(u)] = before(t, row, u, 0);
     }
     if constexpr (Cell::kPhases == 2) {
       std::vector<T> operand(static_cast<size_t>(H)), d_operand(static_cast<size_t>(H));
       for (int64_t u = 0; u < H; ++u)
-        operand[size_t(u)] = Cell::template operand<V>(saved_reserve(step, row, u), states_before(step, row, u)).v;
+        operand[size_t(u)] = Cell::template operand<V>(saved_reserve(t, row, u), states_before(t, row, u)).v;
       multiply_back(kFirstOfLast, Cell::kPhaseGates[kLast], operand, h_gates, d_operand, d_params);
       for (int64_t u = 0; u < H; ++u) {
         Pack<V, Cell::kPhaseSplit[0]> d_x;
         Pack<V, kUnitParams> d_p;
         Pack<V, kStates> d_prev{};
         d_prev[0] = V(d_h[size_t(u)]);
-        Cell::template backward_operand<V>(saved_reserve(step, row, u), unit_params(u), states_before(step, row, u),
+        Cell::template backward_operand<V>(saved_reserve(t, row, u), unit_params(u), states_before(t, row, u),
                                            V(d_operand[size_t(u)]), d_prev, d_first[size_t(u)], d_x, d_p);
         d_h[size_t(u)] = d_prev[0].v;
         scatter<0>(d_first[size_t(u)], d_x, u, x_gates, h_gates);
       }
     }
     multiply_back(0, Cell::kPhaseGates[0], h, h_gates, d_h, d_params);
-    for (int64_t u = 0; u < H; ++u) at(0, row, u) = d_h[size_t(u)];
+    for (int64_t u = 0; u < H; ++u) d_at(0, row, u) = d_h[size_t(u)];
 
-    const T* x = x_row(step, row);
+    const T* x = at(x_, t, row);
     const T* weight = static_cast<const T*>(p_.weight_ih);
     for (int64_t i = 0; i < I; ++i) {
       T sum = 0;
@@ -148,7 +161,7 @@ class ScalarLayer {
         add(d_params.weight_ih, g * I + i, x_gates[size_t(g)] * x[i]);
       }
       if (!args.d_x.data) continue;
-      T& d_x = static_cast<T*>(args.d_x.data)[t * args.d_x.stride_t + row * args.d_x.stride_b + i];
+      T& d_x = at(args.d_x, t, row)[i];
       d_x = d_ ? d_x + sum : sum;
     }
     for (int64_t g = 0; g < kGates * H; ++g) {
@@ -202,29 +215,54 @@ class ScalarLayer {
     }
   }
 
+  // -- where things are --
+
   int64_t time_of(int64_t step) const { return d_ ? s_.seq_len - 1 - step : step; }
-  const T* x_row(int64_t step, int64_t row) const {
-    return static_cast<const T*>(x_.data) + time_of(step) * x_.stride_t + row * x_.stride_b;
+  /// Rows of a time, the row's number among those of all times, and its place in what the caller gave.
+  int64_t count(int64_t t) const { return rows_.offsets ? rows_.offsets[t + 1] - rows_.offsets[t] : s_.batch; }
+  int64_t number(int64_t t, int64_t row) const { return (rows_.offsets ? rows_.offsets[t] : t * s_.batch) + row; }
+  int64_t place(int64_t row) const { return rows_.order ? rows_.order[row] : row; }
+  bool resets(int64_t t, int64_t row) const { return rows_.resets && rows_.resets[number(t, row)]; }
+
+  T* at(const Sequence& sequence, int64_t t, int64_t row) const {
+    return static_cast<T*>(sequence.data) + (sequence.packed ? number(t, row) * sequence.stride_b
+                                                             : t * sequence.stride_t + place(row) * sequence.stride_b);
   }
-  T* saved(int64_t step, int64_t row, int64_t u) const {
-    return reserve_ + (((d_ * s_.seq_len + time_of(step)) * s_.batch + row) * s_.hidden + u) * kSaved;
+  void clear_padding(const Sequence& sequence, int64_t first, int64_t size) const {
+    if (!rows_.offsets || sequence.packed) return;
+    for (int64_t t = 0; t < rows_.padded_steps; ++t)
+      for (int64_t row = t < s_.seq_len ? count(t) : 0; row < s_.batch; ++row)
+        for (int64_t i = first; i < first + size; ++i) at(sequence, t, row)[i] = T(0);
   }
-  Pack<V, Cell::kReserve> saved_reserve(int64_t step, int64_t row, int64_t u) const {
+
+  T* final_state(const ForwardArgs& args, int k, int64_t row, int64_t u) const {
+    return static_cast<T*>(args.final_states[k]) + (d_ * s_.batch + place(row)) * s_.hidden + u;
+  }
+  T* saved(int64_t t, int64_t row, int64_t u) const {
+    return reserve_ + ((d_ * s_.total_rows() + number(t, row)) * s_.hidden + u) * kSaved;
+  }
+  Pack<V, Cell::kReserve> saved_reserve(int64_t t, int64_t row, int64_t u) const {
     Pack<V, Cell::kReserve> reserve;
-    for (int k = 0; k < Cell::kReserve; ++k) reserve[k] = V(saved(step, row, u)[k]);
+    for (int k = 0; k < Cell::kReserve; ++k) reserve[k] = V(saved(t, row, u)[k]);
     return reserve;
   }
-  void save(int64_t step, int64_t row, int64_t u, const Pack<V, Cell::kReserve>& reserve) const {
-    for (int k = 0; k < Cell::kReserve; ++k) saved(step, row, u)[k] = reserve[k].v;
+  void save(int64_t t, int64_t row, int64_t u, const Pack<V, Cell::kReserve>& reserve) const {
+    for (int k = 0; k < Cell::kReserve; ++k) saved(t, row, u)[k] = reserve[k].v;
   }
-  T before(int64_t step, int64_t row, int64_t u, int state) const {
-    if (step > 0) return saved(step - 1, row, u)[Cell::kReserve + state];
-    const T* initial = static_cast<const T*>(initial_[state]);
-    return initial ? initial[(d_ * s_.batch + row) * s_.hidden + u] : T(0);
+  T initial(int state, int64_t row, int64_t u) const {
+    const T* values = static_cast<const T*>(initial_[state]);
+    return values ? values[(d_ * s_.batch + place(row)) * s_.hidden + u] : T(0);
   }
-  Pack<V, kStates> states_before(int64_t step, int64_t row, int64_t u) const {
+  /// A state before a time, which for the reverse direction is that of the later one.
+  T before(int64_t t, int64_t row, int64_t u, int state) const {
+    if (resets(t, row)) return T(0);
+    const int64_t neighbor = d_ ? t + 1 : t - 1;
+    const bool first = neighbor < 0 || neighbor == s_.seq_len || row >= count(neighbor);
+    return first ? initial(state, row, u) : saved(neighbor, row, u)[Cell::kReserve + state];
+  }
+  Pack<V, kStates> states_before(int64_t t, int64_t row, int64_t u) const {
     Pack<V, kStates> states;
-    for (int k = 0; k < kStates; ++k) states[k] = V(before(step, row, u, k));
+    for (int k = 0; k < kStates; ++k) states[k] = V(before(t, row, u, k));
     return states;
   }
   Pack<V, kUnitParams> unit_params(int64_t u) const {
@@ -241,6 +279,7 @@ class ScalarLayer {
   }
 
   const LayerShape s_;
+  const RowMap rows_;
   const Sequence x_;
   const Parameters p_;
   const void* const* initial_;
@@ -251,14 +290,15 @@ class ScalarLayer {
 template <class Cell, class T>
 void forward(const ForwardArgs& args) {
   for (int d = 0; d < args.shape.directions; ++d)
-    ScalarLayer<Cell, T>(args.shape, args.x, args.params, args.initial, static_cast<T*>(args.reserve), d).forward(args);
+    ScalarLayer<Cell, T>(args.shape, args.rows, args.x, args.params, args.initial, static_cast<T*>(args.reserve), d)
+        .forward(args);
 }
 
 template <class Cell, class T>
 void backward(const BackwardArgs& args) {
   T* reserve = static_cast<T*>(const_cast<void*>(args.reserve));  // only read
   for (int d = 0; d < args.shape.directions; ++d)
-    ScalarLayer<Cell, T>(args.shape, args.x, args.params, args.initial, reserve, d).backward(args);
+    ScalarLayer<Cell, T>(args.shape, args.rows, args.x, args.params, args.initial, reserve, d).backward(args);
 }
 
 struct ScalarCell {
