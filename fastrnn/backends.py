@@ -55,6 +55,8 @@ class use_isa:  # noqa: N801 - called like a function; a class so that `with` wo
     The choice is made at once and holds for the whole process, every thread included.  Backward
     always runs on the instruction set that made its forward, whatever is chosen in between.
 
+    ``"avx512_no_bf16"`` stands for AVX-512 without its bfloat16 products, where there are some.
+
     Raises ``ValueError`` that lists the choices when ``name`` is unknown or not supported here;
     the selection then stays as it was.
 

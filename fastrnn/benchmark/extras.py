@@ -3,6 +3,7 @@
 ``overhead``: one step of one sequence through small layers and cells, one thread, where the time
 is that of Python and of autograd.  ``compile``: layers under ``torch.compile``, ours as one graph
 against torch's, which breaks its graph at each of its layers, and against our own eager calls.
+``bf16``: bfloat16 layers against torch's, and against our own in float32.
 Answers are held to the error budget first, as in the table of shapes.
 """
 
@@ -13,7 +14,7 @@ import functools
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,12 +23,15 @@ from torch import Tensor
 from fastrnn.benchmark import check, timing
 from fastrnn.benchmark.pair import OURS, TORCH, Subject, make_pair, namespaces
 from fastrnn.benchmark.runner import use_threads
-from fastrnn.benchmark.shapes import LAYERS, MODES, OTHER, Shape
+from fastrnn.benchmark.shapes import FLOOR_THREADS, LAYERS, MODES, OTHER, TRAINING, Shape
 
-OVERHEAD, COMPILE = "overhead", "compile"
-GROUPS = (OVERHEAD, COMPILE)
+OVERHEAD, COMPILE, BF16 = "overhead", "compile", "bf16"
+GROUPS = (OVERHEAD, COMPILE, BF16)
 #: Our eager layer beside both compiled ones.
 EAGER = "fastrnn eager"
+#: Our float32 layer beside both bfloat16 ones, and how much faster ours in bfloat16 should be where
+#: arithmetic takes the time.
+FLOAT32, FLOAT32_GOAL, FLOAT32_HIDDEN = "fastrnn float32", 1.6, 256
 
 TINY_STEP = Shape(OTHER, 1, 64, 1)
 CELLS = ("LSTMCell", "GRUCell", "RNNCell")
@@ -38,6 +42,19 @@ COMPILED_SHAPES = (
     Shape(OTHER, 16, 128, 30, num_layers=2, bidirectional=True),
 )
 COMPILED_CELLS = ("lstm", "gru")
+HALF_SHAPES = tuple(
+    Shape(OTHER, *sizes)
+    for sizes in (
+        (8, 128, 50),
+        (32, 128, 50),
+        (32, 256, 50),
+        (128, 256, 20),
+        (32, 512, 20),
+        (128, 512, 10),
+        (128, 1024, 4),
+    )
+)
+HALF_CELLS = ("lstm", "gru", "rnn_tanh")
 
 Row = dict[str, Any]
 Pair = tuple[dict[str, Subject], Subject]
@@ -53,6 +70,8 @@ class Settings:
     modes: tuple[str, ...] = MODES
     compiled_shapes: tuple[Shape, ...] = COMPILED_SHAPES
     backend: str = "inductor"
+    half_shapes: tuple[Shape, ...] = HALF_SHAPES
+    half_threads: int = FLOOR_THREADS
 
 
 class CellSubject(Subject):
@@ -137,7 +156,42 @@ def compiled(settings: Settings) -> Iterator[Row]:
     torch.compiler.reset()
 
 
-RUN: dict[str, Callable[[Settings], Iterator[Row]]] = {OVERHEAD: overhead, COMPILE: compiled}
+def half_floor(cell: str, hidden_size: int, mode: str, threads: int) -> float:
+    """The least ratio that a row of the group ``bf16`` must show."""
+    if threads != FLOOR_THREADS:
+        return 1.0
+    if cell == "lstm":
+        return 1.1 if mode == TRAINING else 1.05
+    return 3.0 if hidden_size <= 128 else 1.4 if hidden_size <= 512 else 1.15
+
+
+def halves(settings: Settings) -> Iterator[Row]:
+    """Rows of the group ``bf16``: all layers, the judge's too, have weights that bfloat16 has."""
+    settings = replace(settings, threads=settings.half_threads)
+    for shape, cell in itertools.product(settings.half_shapes, HALF_CELLS):
+        pair, judge = make_pair(cell, shape, settings.seed)
+        half = {who: _converted(subject, torch.bfloat16) for who, subject in pair.items()}
+        subjects = half | {FLOAT32: _converted(half[OURS], torch.float32)}
+        judge = _converted(half[TORCH], torch.float64)
+        for mode in settings.modes:
+            title = LAYERS[cell].title
+            row = measure_row(BF16, title, shape, mode, subjects, judge, settings)
+            row["floor"] = half_floor(cell, shape.hidden_size, mode, settings.threads)
+            row["over_float32"] = row[FLOAT32]["median"] / row[OURS]["median"]
+            row["float32_goal"] = FLOAT32_GOAL if shape.hidden_size >= FLOAT32_HIDDEN else 1.0
+            yield row
+
+
+def _converted(subject: Subject, dtype: torch.dtype) -> Subject:
+    x = subject.x.detach().to(dtype, copy=True).requires_grad_()
+    return Subject(copy.deepcopy(subject.module).to(dtype), x, subject.grad_y.to(dtype))
+
+
+RUN: dict[str, Callable[[Settings], Iterator[Row]]] = {
+    OVERHEAD: overhead,
+    COMPILE: compiled,
+    BF16: halves,
+}
 
 
 def run(
@@ -158,13 +212,16 @@ def count(group: str, settings: Settings) -> int:
     """How many rows `run` gives."""
     if group == OVERHEAD:
         return (len(LAYERS) + len(CELLS)) * len(settings.modes)
+    if group == BF16:
+        return len(settings.half_shapes) * len(HALF_CELLS) * len(settings.modes)
     return len(settings.compiled_shapes) * len(COMPILED_CELLS) * len(settings.modes)
 
 
 def table(group: str, rows: list[Row]) -> str:
     """A group's rows in markdown, microseconds a call."""
-    who = [TORCH, OURS, EAGER] if group == COMPILE else [TORCH, OURS]
+    who = [TORCH, OURS, *{COMPILE: [EAGER], BF16: [FLOAT32]}.get(group, [])]
     titles = {TORCH: "torch", OURS: "fastrnn", EAGER: "fastrnn, eager"}
+    titles[FLOAT32] = "fastrnn, float32"
     if group == COMPILE:
         titles |= {TORCH: "torch, compiled", OURS: "fastrnn, compiled"}
     lines = [
@@ -184,6 +241,7 @@ INTRODUCTIONS = {
     "one thread, microseconds a call.",
     COMPILE: "Under `torch.compile` (fastrnn with `fullgraph=True`; torch breaks its graph at "
     "its own layers), microseconds a call.",
+    BF16: "bfloat16 layers, microseconds a call; ratio to torch's bfloat16 layers.",
 }
 
 
@@ -206,5 +264,10 @@ def problems(result: dict[str, Any]) -> list[str]:
             elif row["ratio"] < row["floor"]:
                 lines.append(
                     f"{where}: {row['ratio']:.2f} of torch's speed, floor {row['floor']:g}"
+                )
+            elif row.get("over_float32", 1.0) < row.get("float32_goal", 1.0):
+                lines.append(
+                    f"{where}: {row['over_float32']:.2f} of float32's speed, "
+                    f"goal {row['float32_goal']:g}"
                 )
     return lines

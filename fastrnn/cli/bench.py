@@ -37,7 +37,7 @@ def bench(
     ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option(help="padded, packed, overhead, compile; none: padded and packed."),
+        typer.Option(help="padded, packed, overhead, compile, bf16; none: padded and packed."),
     ] = None,
     strict: Annotated[bool, typer.Option(help="Exit 1 if a row misses its floor.")] = False,
 ) -> None:
@@ -70,6 +70,8 @@ def bench(
             threads=min(settings.threads),
             modes=settings.modes,
             compiled_shapes=extras.COMPILED_SHAPES[: 1 if self_check else None],
+            half_shapes=extras.HALF_SHAPES[: 1 if self_check else None],
+            half_threads=max(settings.threads),
         )
         _bench(settings, dict.fromkeys(others, beside), output, strict)
 

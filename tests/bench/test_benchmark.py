@@ -228,7 +228,11 @@ def test_load_rejects_other_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", extras.GROUPS)
 def test_groups_beside_the_shapes(group: str) -> None:
     toy = extras.Settings(
-        seconds=0.001, compiled_shapes=(shapes.SELF_CHECK[1],), backend="aot_eager"
+        seconds=0.001,
+        compiled_shapes=(shapes.SELF_CHECK[1],),
+        backend="aot_eager",
+        half_shapes=(shapes.Shape(shapes.OTHER, 5, 12, 3, input_size=7),),
+        half_threads=1,
     )
     seen: list[dict[str, Any]] = []
     before = torch.get_num_threads()
@@ -250,6 +254,16 @@ def test_groups_beside_the_shapes(group: str) -> None:
     assert "wrong answers in y" in extras.problems(found)[1]
     text = extras.summary(found)
     assert text.count("| 0.50 ✗ |") == text.count("| wrong |") == 1
+
+
+def test_floors_of_bfloat16_rows() -> None:
+    assert extras.half_floor("lstm", 256, shapes.TRAINING, 2) == 1.1
+    assert extras.half_floor("gru", 128, shapes.INFERENCE, 2) == 3.0
+    assert extras.half_floor("rnn_tanh", 1024, shapes.INFERENCE, 2) == 1.15
+    assert extras.half_floor("gru", 128, shapes.INFERENCE, 1) == 1.0
+    slow = {"layer": "GRU", "shape": "B8", "mode": "training", "ratio": 2.0, "floor": 1.4}
+    slow |= {"wrong_answers": [], "over_float32": 1.5, "float32_goal": 1.6}
+    assert "1.50 of float32's speed" in extras.problems({"extras": {"bf16": [slow]}})[0]
 
 
 def test_a_run_of_one_group_alone(tmp_path: Path) -> None:
