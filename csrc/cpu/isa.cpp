@@ -27,20 +27,6 @@ namespace {
 #define FASTRNN_CPU_HAS(feature) false
 #endif
 
-// FASTRNN_BUILT_x is defined as 1 or 0; the tables of those that are 0 are never referenced.
-template <bool kBuilt>
-struct AddIf {
-  template <class F>
-  static void add(const F&) {}
-};
-template <>
-struct AddIf<true> {
-  template <class F>
-  static void add(const F& f) {
-    f(0);
-  }
-};
-
 const char kPlainAvx512[] = "avx512_no_bf16";
 constexpr int kWithoutBf16 = 1 << 8;  // beside a position
 

@@ -16,6 +16,21 @@ namespace fastrnn {
   X(neon, true)                                                                                         \
   X(generic, true)
 
+/// AddIf<FASTRNN_BUILT_name>::add(f) calls f where that is 1. Tables of those in a build that lacks them are declared,
+/// but must not be referred to.
+template <bool kBuilt>
+struct AddIf {
+  template <class F>
+  static void add(const F&) {}
+};
+template <>
+struct AddIf<true> {
+  template <class F>
+  static void add(const F& f) {
+    f(0);
+  }
+};
+
 struct Isa {
   const char* name;
   bool supported;

@@ -41,19 +41,6 @@ constexpr double kStaleness = 3;
 constexpr double kNodePulls[kTiers] = {1, 1.0 / 16, 1.0 / 128};  // the root is on every path
 constexpr double kWordPulls[kTiers] = {0.08, 0.02, 0.004};       // English, after subsampling at 1e-3
 
-template <bool kBuilt>
-struct AddIf {
-  template <class F>
-  static void add(const F&) {}
-};
-template <>
-struct AddIf<true> {
-  template <class F>
-  static void add(const F& f) {
-    f(0);
-  }
-};
-
 }  // namespace
 
 void score_sentences(const Settings& settings, int threads, double* scores) {
