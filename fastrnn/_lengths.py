@@ -8,6 +8,7 @@ those of the second, and so on, as in torch's ``PackedSequence``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ Flags = npt.NDArray[np.bool_]
 class Rows:
     """Which sequences the steps have, and where states are reset.
 
-    The arrays are contiguous and nobody else's to change: the engine reads them by address.
+    The arrays are contiguous and nobody's to change: calls share them, and the engine reads them by
+    address.
     """
 
     batch_sizes: Ints | None  # [longest]: sequences of each step, at least 1; None: always all
@@ -82,12 +84,17 @@ def check_lengths(lengths: Any, batch_size: int, seq_len: int) -> Ints:
 
 def rows_of_lengths(lengths: Any, batch_size: int, seq_len: int) -> Rows:
     """Rows of a padded batch whose sequences have these lengths, in any order."""
-    array = check_lengths(lengths, batch_size, seq_len)
+    return _rows_of_lengths(check_lengths(lengths, batch_size, seq_len).tobytes(), seq_len)
+
+
+@lru_cache(maxsize=256)
+def _rows_of_lengths(lengths: bytes, seq_len: int) -> Rows:
+    array = np.frombuffer(lengths, np.int64)
     longest = int(array.max(initial=0))
     ended = np.cumsum(np.bincount(array, minlength=longest + 1)[:longest])
     order = np.argsort(-array, kind="stable").astype(np.int64)
-    batch_sizes = (batch_size - ended).astype(np.int64)
-    return Rows(batch_sizes, order, None, seq_len, batch_size, int(array.sum()))
+    batch_sizes = (len(array) - ended).astype(np.int64)
+    return Rows(batch_sizes, order, None, seq_len, len(array), int(array.sum()))
 
 
 def check_resets(resets: Any, shape: tuple[int, ...]) -> Flags:

@@ -17,12 +17,19 @@ from fastrnn._dispatch import transforms_active
 from fastrnn._layouts import BATCH_FIRST, STEP, UNBATCHED
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS
 
-__all__ = ["host_lengths", "operators_refuse", "planned_layer", "run_operators"]
+__all__ = ["host_lengths", "is_eager", "operators_refuse", "planned_layer", "run_operators"]
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _KINDS = (Tensor, Parameter, FakeTensor, FunctionalTensor)
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _DEVICES = ("cpu", "meta")
+
+
+def is_eager(x: Tensor) -> bool:
+    """Whether a call with this input computes here and now, as far as the input tells."""
+    return not (
+        _dispatch_modes() or type(x) in (FakeTensor, FunctionalTensor) or x.device.type == "meta"
+    )
 
 
 def operators_refuse(
@@ -32,9 +39,7 @@ def operators_refuse(
 
     Whether sizes fit is for others to say: the layers' own checks, and the operators'.
     """
-    if not compiling and not (
-        _dispatch_modes() or type(x) in (FakeTensor, FunctionalTensor) or x.device.type == "meta"
-    ):
+    if not compiling and is_eager(x):
         return "the call is eager"
     if torch._C._get_tracing_state() is not None:
         return "under torch.jit.trace"

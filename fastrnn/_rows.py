@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,21 +91,34 @@ def rows_of_packed(packed: PackedSequence) -> Rows | str:
         return "packed data is no matrix"
     if batch_sizes.dim() != 1 or batch_sizes.dtype != torch.int64 or not batch_sizes.is_cpu:
         return "batch_sizes is no vector of int64 on the CPU"
-    sizes = np.array(_array(batch_sizes))  # a copy: the caller may change his
-    if len(sizes) == 0 or sizes[-1] < 1 or (sizes[1:] > sizes[:-1]).any():
-        return "batch_sizes are not positive and falling"
-    total, batch_size = data.shape[0], int(sizes[0])
-    if batch_size > total or sizes.sum() != total:  # the sum of huge ones may wrap around
-        return "batch_sizes do not fit the data"
+    sizes = _array(batch_sizes).tobytes()
     if order is None and inverse is None:
-        return Rows(sizes, None, None, len(sizes), batch_size, total)
+        return _rows_of_packed(sizes, None, None, data.shape[0])
     if order is None or inverse is None:
         return "only one of sorted_indices and unsorted_indices is given"
-    if order.dtype != torch.int64 or order.shape != (batch_size,) or inverse.shape != order.shape:
+    if any(t.dtype != torch.int64 or t.dim() != 1 for t in (order, inverse)):
         return "sorted_indices are not one number a sequence"
-    numbers = np.array(_array(order))
+    return _rows_of_packed(sizes, _array(order).tobytes(), _array(inverse).tobytes(), data.shape[0])
+
+
+@lru_cache(maxsize=256)  # by the numbers themselves: the caller may change his tensors
+def _rows_of_packed(
+    batch_sizes: bytes, order: bytes | None, inverse: bytes | None, total: int
+) -> Rows | str:
+    sizes = np.frombuffer(batch_sizes, np.int64)
+    if len(sizes) == 0 or sizes[-1] < 1 or (sizes[1:] > sizes[:-1]).any():
+        return "batch_sizes are not positive and falling"
+    batch_size = int(sizes[0])
+    if batch_size > total or sizes.sum() != total:  # the sum of huge ones may wrap around
+        return "batch_sizes do not fit the data"
+    if order is None or inverse is None:
+        return Rows(sizes, None, None, len(sizes), batch_size, total)
+    # A copy, because torch warns of arrays that can't be written to.
+    numbers = np.frombuffer(order, np.int64).copy()
+    if len(numbers) != batch_size or len(inverse) != len(order):
+        return "sorted_indices are not one number a sequence"
     try:  # holds for inverse permutations only
-        inverted = bool((numbers[_array(inverse)] == np.arange(batch_size)).all())
+        inverted = (numbers[np.frombuffer(inverse, np.int64)] == np.arange(batch_size)).all()
     except IndexError:
         inverted = False
     if not inverted:

@@ -21,7 +21,7 @@ from fastrnn._dispatch import (
 )
 from fastrnn._layouts import BATCH_FIRST, PACKED, TIME_FIRST
 from fastrnn._native import core
-from fastrnn._operator_calls import host_lengths, operators_refuse, run_operators
+from fastrnn._operator_calls import host_lengths, is_eager, operators_refuse, run_operators
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, Uneven, rows_plan, stack_plan
 from fastrnn._rows import (
     Rows,
@@ -257,7 +257,7 @@ class RecurrentLayer(RNNBase):
     # -- torch.compile, torch.export, fake tensors, dispatch modes ------------------------------
 
     def _operators_take(self, input: Any, hx: Any, compiling: bool) -> bool:  # noqa: A002
-        if not isinstance(input, Tensor) or self.proj_size:
+        if not isinstance(input, Tensor) or self.proj_size or (not compiling and is_eager(input)):
             return False
         initial = () if hx is None else (hx,) if self._num_states == 1 else hx
         if type(initial) not in (tuple, list) or not all(isinstance(s, Tensor) for s in initial):
