@@ -21,6 +21,7 @@ from varlen import LENGTHS, SEQ_LEN, Loop, output_grads, pack, run_rows
 import fastrnn.functional
 
 per_kind = pytest.mark.parametrize("kind", LAYERS)
+per_smooth_kind = pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind != "rnn_relu"])
 
 
 def double(*shape: int) -> Tensor:
@@ -33,9 +34,10 @@ def beyond(lengths: Any, seq_len: int) -> Tensor:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("given_state", [False, True])
+@pytest.mark.parametrize(
+    ("bidirectional", "num_layers", "given_state"),  # every pair of choices
+    [(False, 1, False), (True, 1, True), (False, 2, True), (True, 2, False)],
+)
 @per_kind
 def test_each_sequence_by_itself(
     kind: str, lengths: list[int], bidirectional: bool, num_layers: int, given_state: bool
@@ -61,10 +63,10 @@ def test_each_sequence_by_itself(
         )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     kind=st.sampled_from(list(LAYERS)),
-    lengths=st.lists(st.integers(0, 25), min_size=1, max_size=20).filter(any),
+    lengths=st.lists(st.integers(0, 12), min_size=1, max_size=20).filter(any),
     extra=st.integers(0, 5),
     hidden_size=st.sampled_from([1, 7, 33, 129]),
     bidirectional=st.booleans(),
@@ -151,6 +153,18 @@ def test_forms_of_lengths(form: Callable[[list[int]], Any]) -> None:
         flat(ours(x, lengths=form(lengths))), flat(ours(x, lengths=lengths)), strict=True
     ):
         assert_same_bits(mine, expected)
+
+
+@pytest.mark.parametrize("lengths", [torch.tensor([3, 0, 6, 2]), np.array([3, 0, 6, 2])])
+def test_lengths_changed_in_place_between_calls(lengths: Any) -> None:
+    theirs, ours = twins("gru", 3, 5, dtype=torch.float64)
+    x = double(6, 4, 3).requires_grad_()
+    y, _ = ours(x, lengths=lengths)
+    (expected,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+    lengths[0] = 5
+    assert_same_bits(torch.autograd.grad(y.sum(), x)[0], expected)
+    got = run_rows(ours, x.detach(), lengths=lengths)
+    assert_equal_runs(got, run_rows(Loop(theirs), x.detach(), lengths=[5, 0, 6, 2]))
 
 
 WRONG: dict[str, tuple[Any, type[Exception], str]] = {
@@ -253,10 +267,8 @@ def test_under_transforms(kind: str) -> None:
     assert_exact(torch.func.grad(loss)(x[0]), expected.numpy())
 
 
-@per_kind
+@per_smooth_kind
 def test_double_backward(kind: str) -> None:
-    if kind == "rnn_relu":
-        kind = "rnn_tanh"  # relu has kinks
     _, ours = twins(kind, 2, 3, bidirectional=True, dtype=torch.float64)
     x = double(4, 3, 2).requires_grad_()
 
@@ -264,7 +276,7 @@ def test_double_backward(kind: str) -> None:
         return tuple(flat(ours(given, lengths=[2, 4, 0])))
 
     assert torch.autograd.gradcheck(function, (x,))
-    assert torch.autograd.gradgradcheck(function, (x,), atol=1e-4)
+    assert torch.autograd.gradgradcheck(function, (x,), atol=1e-4, fast_mode=True)
 
 
 @pytest.mark.parametrize("both", [False, True])

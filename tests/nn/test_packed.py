@@ -17,6 +17,7 @@ from varlen import LENGTHS, SEQ_LEN, output_grads, pack, run_rows
 
 NO_EMPTY = {name: lengths for name, lengths in LENGTHS.items() if 0 not in lengths}
 per_kind = pytest.mark.parametrize("kind", LAYERS)
+per_smooth_kind = pytest.mark.parametrize("kind", [kind for kind in LAYERS if kind != "rnn_relu"])
 
 
 def double(*shape: int) -> Tensor:
@@ -24,9 +25,10 @@ def double(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("lengths", NO_EMPTY.values(), ids=NO_EMPTY)
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("num_layers", [1, 3])
-@pytest.mark.parametrize("given_state", [False, True])
+@pytest.mark.parametrize(
+    ("bidirectional", "num_layers", "given_state"),  # every pair of choices
+    [(False, 1, False), (True, 1, True), (False, 3, True), (True, 3, False)],
+)
 @per_kind
 def test_numbers_are_torchs(
     kind: str, lengths: list[int], bidirectional: bool, num_layers: int, given_state: bool
@@ -48,7 +50,7 @@ def test_numbers_are_torchs(
 @settings(max_examples=25, deadline=None)
 @given(
     kind=st.sampled_from(list(LAYERS)),
-    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=20),
+    lengths=st.lists(st.integers(1, 15), min_size=1, max_size=20),
     input_size=st.integers(1, 9),
     hidden_size=st.sampled_from([1, 7, 16, 33, 129]),
     bidirectional=st.booleans(),
@@ -78,8 +80,8 @@ def test_any_lengths(
 def test_errors_in_float32(kind: str, batch_size: int, hidden_size: int) -> None:
     theirs, ours = twins(kind, 24, hidden_size, bidirectional=True)
     exact_layer = copy.deepcopy(theirs).double()
-    lengths = torch.randint(5, 41, (batch_size,)).tolist()
-    x = pack(torch.randn(40, batch_size, 24), lengths)
+    lengths = torch.randint(5, 21, (batch_size,)).tolist()
+    x = pack(torch.randn(20, batch_size, 24), lengths)
     grads = output_grads(theirs, x)
     exact = run_rows(
         exact_layer, PackedSequence(x.data.double(), *x[1:]), None, [g.double() for g in grads]
@@ -131,7 +133,7 @@ def test_layouts_of_data_and_gradients(kind: str) -> None:
         )
 
 
-@per_kind
+@per_smooth_kind
 def test_gradients_by_differences(kind: str) -> None:
     _, ours = twins(kind, 2, 3, bidirectional=True, dtype=torch.float64)
     x = pack(double(4, 3, 2), [2, 4, 1])
@@ -148,9 +150,8 @@ def test_gradients_by_differences(kind: str) -> None:
 
     leaves = [x.data, *initial, *(p.detach() for p in ours.parameters())]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
-    if kind != "rnn_relu":  # has kinks
-        assert torch.autograd.gradcheck(function, leaves)
-        assert torch.autograd.gradgradcheck(function, leaves, atol=1e-4)
+    assert torch.autograd.gradcheck(function, leaves)
+    assert torch.autograd.gradgradcheck(function, leaves, atol=1e-4, fast_mode=True)
 
 
 BROKEN = {
@@ -191,6 +192,19 @@ def test_states_that_do_not_fit(kind: str, shape: tuple[int, ...]) -> None:
             layer(x, hx)
         outcomes.append((caught.type, str(caught.value)))
     assert outcomes[0] == outcomes[1]
+
+
+def test_tensors_changed_in_place_between_calls() -> None:
+    theirs, ours = twins("gru", 3, 5, dtype=torch.float64)
+    x = pack(double(4, 3, 3), [2, 4, 1])
+    again = PackedSequence(x.data, *(tensor.clone() for tensor in x[1:]))
+    ours(again)
+    other = pack(double(4, 3, 3), [1, 2, 4])  # as many rows
+    for tensor, values in zip(again, other, strict=True):
+        tensor.copy_(values)
+    assert_equal_runs(run_rows(ours, again), run_rows(theirs, other))
+    again.batch_sizes[0] = 2
+    assert ours.refusal(again) is not None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
