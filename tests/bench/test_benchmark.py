@@ -249,7 +249,8 @@ def test_groups_beside_the_shapes(group: str) -> None:
         )
     slow = [rows[0] | {"ratio": 0.5}, rows[1] | {"wrong_answers": ["y"]}]
     found = {"extras": {group: slow}}
-    assert extras.problems({"extras": {group: [rows[0] | {"ratio": 1.5}]}}) == []
+    fast = rows[0] | {"ratio": 1.5, "over_float32": 2.0}
+    assert extras.problems({"extras": {group: [fast]}}) == []
     assert "0.50 of torch's speed" in extras.problems(found)[0]
     assert "wrong answers in y" in extras.problems(found)[1]
     text = extras.summary(found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -381,6 +383,13 @@ class Encoded(Dataset[Tensor]):
         return torch.cat([y.detach().flatten(), grad.flatten()])
 
 
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets spawned processes import this file; behind what is installed, since fastrnn is."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])
+
+
+@pytest.mark.usefixtures("importable")
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_data_loader_workers(context: str) -> None:
     _, ours = twins("gru", 8, 16)
@@ -408,6 +417,7 @@ def train_shared(layer: nn.Module, x: Tensor, steps: int) -> None:
         optimizer.step()
 
 
+@pytest.mark.usefixtures("importable")
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_shared_memory(context: str) -> None:
     """A layer trained by another process, in memory of both."""

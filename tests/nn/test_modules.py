@@ -154,6 +154,7 @@ def test_weights_are_read_at_each_forward(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:Complex modules")  # torch's, when they are made
 def test_change_of_dtype(kind: str) -> None:
     theirs, ours = twins(kind, 5, 7)
     theirs, ours = theirs.double(), ours.double()
