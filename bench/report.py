@@ -28,7 +28,11 @@ def main(
     chart.draw(result, image)
     if readme:
         address = image.resolve().relative_to(ROOT.resolve()).as_posix()
-        text = f"{report.summary(result)}\n\n![torch's time over fastrnn's, all shapes]({address})"
+        tables = run.with_suffix(".md").resolve().relative_to(ROOT.resolve()).as_posix()
+        text = (
+            f"{report.summary(result, brief=True)}\n\nEvery row: [{tables}]({tables}).\n\n"
+            f"![torch's time over fastrnn's, all shapes]({address})"
+        )
         report.write_between_markers(ROOT / "README.md", text)
     for line in runner.problems(result):
         typer.echo(line)

@@ -13,6 +13,7 @@ import copy
 import functools
 import itertools
 import random
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -236,6 +237,11 @@ def table(group: str, rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+TITLES = {
+    OVERHEAD: "A call with hardly any arithmetic (T = 1, B = 1, H = 64), 1 thread",
+    COMPILE: "Under `torch.compile`",
+    BF16: "bfloat16",
+}
 INTRODUCTIONS = {
     OVERHEAD: "What a call costs without arithmetic to speak of: one step of one sequence, "
     "one thread, microseconds a call.",
@@ -251,6 +257,23 @@ def summary(result: dict[str, Any]) -> str:
     for group, rows in result.get("extras", {}).items():
         parts += [INTRODUCTIONS[group], table(group, rows)]
     return "\n\n".join(parts)
+
+
+def brief(result: dict[str, Any]) -> str:
+    """A table of how all groups that a run has come out; nothing if it has none."""
+    lines = []
+    for group, rows in result.get("extras", {}).items():
+        worst = min(rows, key=lambda row: float(row["ratio"]))
+        met = sum(row["ratio"] >= row["floor"] for row in rows)
+        lines.append(
+            f"| {TITLES[group]} | {len(rows)} | {met} "
+            f"| {statistics.median(row['ratio'] for row in rows):.2f} | {worst['ratio']:.2f} "
+            f"({worst['layer']} {worst['shape']}, {worst['mode']}) |"
+        )
+    if not lines:
+        return ""
+    head = ["| torch's time over fastrnn's | Rows | At their floor | Median | Worst |"]
+    return "\n".join([*head, "|---|--:|--:|--:|---|", *lines])
 
 
 def problems(result: dict[str, Any]) -> list[str]:

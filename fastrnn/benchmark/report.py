@@ -184,9 +184,9 @@ def verdict(result: dict[str, Any]) -> str:
     return " ".join(lines)
 
 
-def summary(result: dict[str, Any]) -> str:
-    """What README.md shows."""
-    beside = extras.summary(result)
+def summary(result: dict[str, Any], brief: bool = False) -> str:
+    """The worst of every group; with ``brief``, for README.md, a line for each further group."""
+    beside = extras.brief(result) if brief else extras.summary(result)
     if not result["rows"]:
         return f"{beside}\n\n{where(result)}"
     threads = max(row["threads"] for row in result["rows"])

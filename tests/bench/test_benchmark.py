@@ -253,6 +253,7 @@ def test_groups_beside_the_shapes(group: str) -> None:
     assert extras.problems({"extras": {group: [fast]}}) == []
     assert "0.50 of torch's speed" in extras.problems(found)[0]
     assert "wrong answers in y" in extras.problems(found)[1]
+    assert extras.brief({"extras": {group: [fast]}}).count("| 1 | 1 | 1.50 | 1.50 (") == 1
     text = extras.summary(found)
     assert text.count("| 0.50 ✗ |") == text.count("| wrong |") == 1
 
