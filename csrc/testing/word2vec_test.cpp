@@ -186,7 +186,7 @@ bool all_finite(const std::vector<float>& values) {
 /// Several threads learn what one strict thread learns.
 void test_fast() {
   constexpr int kEpochs = 2;
-  const Corpus corpus(200, kThreadsOnly ? 4000 : 8000, 3);
+  const Corpus corpus(200, 8000, 3);
   for (const ModelShape& shape : model_shapes(20)) {
     with_each_isa([&](const std::string& isa) {
       const double before = loss_now(Model(corpus, shape, 0.01, 1));
