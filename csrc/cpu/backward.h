@@ -368,12 +368,12 @@ class BackwardPass {
           load_unit(it, row, block + u, hidden_prev, state_prev);
           Cell::template operand<V>(it.reserve, it.prev).store(base_ + plan_.operand[set_] + chunk * padded + unit);
           T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
-          T* const carry = base_ + plan_.carry + row * padded + unit;
+          T* const carry = Cell::kHiddenCarry ? base_ + plan_.carry + row * padded + unit : nullptr;
           Pack<V, kGates> d_first;
 #pragma GCC unroll 8
           for (int g = 0; g < kGates; ++g) d_first[g] = V::load(d_x_gates + g * W);
           Pack<V, Cell::kStates> d_prev;
-          d_prev[0] = V::load(carry);
+          if constexpr (Cell::kHiddenCarry) d_prev[0] = V::load(carry);
           Pack<V, kSplit> d_x;
           Pack<V, Cell::kUnitParams> d_p;
           Cell::template backward_operand<V>(it.reserve, it.params, it.prev, V::load(sums), d_prev, d_first, d_x, d_p);
@@ -382,7 +382,7 @@ class BackwardPass {
 #pragma GCC unroll 8
           for (int g = 0; g < kSplit; ++g) d_first[kGates - kSplit + g] = d_x[g];
           store_gates<kGates>(d_first, units, d_x_gates);
-          (reset ? V(T(0)) : d_prev[0]).store(carry);
+          if constexpr (Cell::kHiddenCarry) (reset ? V(T(0)) : d_prev[0]).store(carry);
         }
       }
     }
