@@ -1,16 +1,16 @@
 #pragma once
-#include "math/activations.h"
+#include "cells/contract.h"
 
 namespace fastrnn {
 
 /// Gated recurrent unit as in torch, Keras reset_after=True and cuDNN: the reset gate acts after the matmul.
 ///   r, z = sigmoid(.)   n = tanh(x_n + r (W_hn h + b_hn))   h' = n + z (h - n)
 /// The gate n is split: its input part x[0] and its recurrent part a[2] stay apart.
-struct GruCell {
+struct GruCell : CellContract {
   static constexpr const char* kName = "gru";
   static constexpr const char* kGateNames = "r z n";
-  static constexpr int kGates = 3, kStates = 1, kReserve = 4, kUnitParams = 0;
-  static constexpr int kPhases = 1, kPhaseGates[1] = {3}, kPhaseSplit[1] = {1};
+  static constexpr int kGates = 3, kStates = 1, kReserve = 4;
+  static constexpr int kPhaseGates[1] = {3}, kPhaseSplit[1] = {1};
   static constexpr bool kHiddenCarry = true;
 
   template <class V>

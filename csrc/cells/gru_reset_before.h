@@ -1,15 +1,15 @@
 #pragma once
-#include "math/activations.h"
+#include "cells/contract.h"
 
 namespace fastrnn {
 
 /// Gated recurrent unit of Cho et al. 2014 (Keras reset_after=False): the reset gate acts before the matmul.
 ///   r, z = sigmoid(.)   n = tanh(x_n + W_hn (r h) + b_hn)   h' = n + z (h - n)
 /// Two phases a step: the first makes the operand r h of the second phase's matmul.
-struct GruResetBeforeCell {
+struct GruResetBeforeCell : CellContract {
   static constexpr const char* kName = "gru_reset_before";
   static constexpr const char* kGateNames = "r z n";
-  static constexpr int kGates = 3, kStates = 1, kReserve = 3, kUnitParams = 0;
+  static constexpr int kGates = 3, kStates = 1, kReserve = 3;
   static constexpr int kPhases = 2, kPhaseGates[2] = {2, 1}, kPhaseSplit[2] = {0, 0};
   static constexpr unsigned kOperandReserve = 0b011;  // what the first phase leaves in the reserve: r, z
   static constexpr bool kHiddenCarry = true;

@@ -1,16 +1,15 @@
 #pragma once
-#include "math/activations.h"
+#include "cells/contract.h"
 
 namespace fastrnn {
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997, with forget gate), gates in torch's order i f g o:
 ///   i, f, o = sigmoid(.)   g = tanh(.)   c' = f c + i g   h' = o tanh(c')
-struct LstmCell {
+struct LstmCell : CellContract {
   static constexpr const char* kName = "lstm";
   static constexpr const char* kGateNames = "i f g o";
-  static constexpr int kGates = 4, kStates = 2, kReserve = 4, kUnitParams = 0;
-  static constexpr int kPhases = 1, kPhaseGates[1] = {4}, kPhaseSplit[1] = {0};
-  static constexpr bool kHiddenCarry = false;
+  static constexpr int kGates = 4, kStates = 2, kReserve = 4;
+  static constexpr int kPhaseGates[1] = {4}, kPhaseSplit[1] = {0};
 
   template <class V>
   FASTRNN_HD static void forward(const Pack<V, 4>& a, const Pack<V, 0>&, const Pack<V, 0>&, const Pack<V, 2>& prev,

@@ -1,17 +1,16 @@
 #pragma once
-#include "math/activations.h"
+#include "cells/contract.h"
 
 namespace fastrnn {
 
 /// LSTM with diagonal peepholes (Gers & Schmidhuber 2000): the input and forget gates see c, the output gate c'.
 ///   i = sigmoid(. + p_i c)   f = sigmoid(. + p_f c)   c' = f c + i g   o = sigmoid(. + p_o c')   h' = o tanh(c')
 /// Per-unit parameters p_i, p_f, p_o.
-struct PeepholeLstmCell {
+struct PeepholeLstmCell : CellContract {
   static constexpr const char* kName = "peephole_lstm";
   static constexpr const char* kGateNames = "i f g o";
   static constexpr int kGates = 4, kStates = 2, kReserve = 4, kUnitParams = 3;
-  static constexpr int kPhases = 1, kPhaseGates[1] = {4}, kPhaseSplit[1] = {0};
-  static constexpr bool kHiddenCarry = false;
+  static constexpr int kPhaseGates[1] = {4}, kPhaseSplit[1] = {0};
 
   template <class V>
   FASTRNN_HD static void forward(const Pack<V, 4>& a, const Pack<V, 0>&, const Pack<V, 3>& p, const Pack<V, 2>& prev,

@@ -1,14 +1,13 @@
 #pragma once
-#include "math/activations.h"
+#include "cells/contract.h"
 
 namespace fastrnn {
 
 /// What the two Elman cells share.
-struct RnnCellShape {
+struct RnnCellShape : CellContract {
   static constexpr const char* kGateNames = "h";
-  static constexpr int kGates = 1, kStates = 1, kReserve = 0, kUnitParams = 0;  // backward needs h' only: the output
-  static constexpr int kPhases = 1, kPhaseGates[1] = {1}, kPhaseSplit[1] = {0};
-  static constexpr bool kHiddenCarry = false;
+  static constexpr int kGates = 1, kStates = 1, kReserve = 0;  // backward needs h' only: the output
+  static constexpr int kPhaseGates[1] = {1}, kPhaseSplit[1] = {0};
 };
 
 /// Elman network (Elman 1990): h' = tanh(.)
