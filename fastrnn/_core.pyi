@@ -94,7 +94,10 @@ def forward(
 # backward may run again), plus gradients. grad_y as (address or 0, stride_t, stride_b) with any
 # strides for t and b (0 included); grad_final: an address or 0 a state, [D, B, H].
 # Outputs are overwritten, never added to: grad_x (address or 0, stride_t, stride_b);
-# grad_weights like weights, 0 where not wanted; grad_initial an address or 0 a state, [D, B, H].
+# grad_weights like weights, 0 where not wanted; grad_initial an address or 0 a state, [D, B, H];
+# grad_states, which needs rows or None before it: one (address or 0, stride_t, stride_b), or
+# packed (address, stride), a state: [T, B, D*H], gradients of the states as every step leaves
+# them, float32 for halves.
 def backward(
     cell: int,
     number: int,
@@ -111,7 +114,8 @@ def backward(
     grad_x: tuple[int, ...],
     grad_weights: tuple[tuple[int, int, int, int, int], ...],
     grad_initial: tuple[int, ...],
-    rows: tuple[int, int, int, int] = ...,
+    rows: tuple[int, int, int, int] | None = ...,
+    grad_states: tuple[tuple[int, ...], ...] = ...,
     /,
 ) -> None: ...
 

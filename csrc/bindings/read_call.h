@@ -152,4 +152,14 @@ inline BackwardArgs read_backward(int cell, int number, const py::tuple& sizes, 
   return args;
 }
 
+inline void read_state_gradients(int cell, const py::tuple& t, BackwardArgs& args) {
+  const int states = cell_traits(cell).states;
+  need_size(t, size_t(states), "grad_states must hold one tuple a state");
+  for (int i = 0; i < states; ++i) {
+    const py::tuple one = py::reinterpret_borrow<py::tuple>(PyTuple_GET_ITEM(t.ptr(), i));
+    need(py::isinstance<py::tuple>(one), "grad_states must hold tuples");
+    args.d_states[i] = read_sequence(one, "grad_states must hold an address and two strides a state");
+  }
+}
+
 }  // namespace fastrnn

@@ -1,3 +1,5 @@
+#include <pybind11/stl.h>
+
 #include "bindings/read_call.h"
 #include "cpu/engine.h"
 #include "cpu/isa.h"
@@ -55,6 +57,21 @@ void backward_rows(int cell, int number, int isa, int threads, const py::tuple& 
   run_backward(cell, number, isa, threads, args);
 }
 
+void backward_states(int cell, int number, int isa, int threads, const py::tuple& sizes, const py::tuple& x,
+                     const py::tuple& weights, const py::tuple& initial, const py::tuple& y, uintptr_t reserve,
+                     const py::tuple& grad_y, const py::tuple& grad_final, const py::tuple& grad_x,
+                     const py::tuple& grad_weights, const py::tuple& grad_initial, const std::optional<py::tuple>& rows,
+                     const py::tuple& grad_states) {
+  need_isa(isa);
+  BackwardArgs args = read_backward(cell, number, sizes, x, weights, initial, y, reserve, grad_y, grad_final, grad_x,
+                                    grad_weights, grad_initial);
+  read_state_gradients(cell, grad_states, args);
+  const Rows read = rows ? Rows(args.shape, *rows) : Rows(args.shape);
+  args.rows = read.map(args.shape, {args.x, args.y, args.d_y, args.d_x, args.d_states[0], args.d_states[1]});
+  const py::gil_scoped_release release;
+  run_backward(cell, number, isa, threads, args);
+}
+
 }  // namespace
 
 void register_rnn(py::module_& m) {
@@ -80,6 +97,7 @@ void register_rnn(py::module_& m) {
   m.def("forward", &forward_rows);
   m.def("backward", &backward);
   m.def("backward", &backward_rows);
+  m.def("backward", &backward_states);
 }
 
 }  // namespace fastrnn

@@ -69,6 +69,9 @@ struct BackwardArgs {
   Parameters d_params[kMaxDirections];
   void* d_initial[kMaxStates];
   RowMap rows;
+  // Gradients of the states after every step, [T, B, D*H], as they go into the step's own backward; never a half, but
+  // float32 for halves, too. Data may be null: not wanted.
+  Sequence d_states[kMaxStates];
 };
 
 }  // namespace fastrnn

@@ -72,7 +72,10 @@ class BackwardPass {
     step_ = -1;
     write_initial_gradients({0, steps_.count_of_step(0)});
     write_gradients_of_empty_sequences();
-    if (direction_ == 0 && steps_.uneven() && args_.d_x.data && !args_.d_x.packed) zero_padding();
+    if (direction_ == 0) {
+      zero_padding(args_.d_x, s.input);
+      for (const Sequence& d_state : args_.d_states) zero_padding(d_state, s.hidden * s.directions);
+    }
   }
 
   /// Threads that own rows share them anew for each chunk where sequences differ in length.
@@ -206,6 +209,7 @@ class BackwardPass {
         if constexpr (kPhase == kLastPhase) {
           if (multiply) stop_at_resets(sums, size, count, row);
           add_other_gradients(sums, size, count, row, block, !multiply);
+          if (args_.d_states[0].data || args_.d_states[1].data) store_state_gradients(sums, size, count, row, block);
           apply_cell(sums, size, count, row, block);
         } else {
           apply_operand(sums, size, count, row, block);
@@ -260,6 +264,23 @@ class BackwardPass {
         if (d_final) sum = sum + V::load_partial(d_final + unit, units);
         if (Cell::kHiddenCarry) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
         sum.store(sums);
+      }
+    }
+  }
+
+  /// What a caller wants to see of the gradients that go through time: of h in `sums`, of c from the later step.
+  __attribute__((noinline)) void store_state_gradients(const T* sums, int rows, int count, int64_t row,
+                                                       int64_t block) const {
+    const LayerShape& s = args_.shape;
+    for (int r = 0; r < rows; ++r, ++row) {
+      for (int u = 0; u < count; ++u, sums += W) {
+        const int64_t unit = (block + u) * W;
+        const T* const d_state = base_ + plan_.d_state + row * plan_.layout.padded + unit;
+        for (int k = 0; k < Cell::kStates; ++k) {
+          if (!args_.d_states[k].data) continue;
+          T* const out = steps_.template at<T>(args_.d_states[k], time_, row) + direction_ * s.hidden + unit;
+          V::load(k == 0 ? sums : d_state).store_partial(out, clip_lanes(s.hidden - unit, W));
+        }
       }
     }
   }
@@ -551,14 +572,15 @@ class BackwardPass {
     }
   }
 
-  /// Zeroes what belongs to no row of a padded d_x.
-  void zero_padding() {
+  /// Zeroes what belongs to no row of a padded result.
+  void zero_padding(const Sequence& result, int64_t columns) const {
     const LayerShape& s = args_.shape;
+    if (!steps_.uneven() || !result.data || result.packed) return;
     const Range times = share(args_.rows.padded_steps, member_, members_);
     for (int64_t time = times.begin; time < times.end; ++time) {
       for (int64_t row = time < s.seq_len ? steps_.count(time) : 0; row < s.batch; ++row) {
-        T* const d_x = steps_.template at<T>(args_.d_x, time, row);
-        for (int64_t i = 0; i < s.input; ++i) d_x[i] = T(0);
+        T* const out = steps_.template at<T>(result, time, row);
+        for (int64_t i = 0; i < columns; ++i) out[i] = T(0);
       }
     }
   }

@@ -129,7 +129,8 @@ class Call {
     const int64_t states = s.directions * s.batch * s.hidden;
     std::vector<T> reserve = nans(reserve_bytes / int64_t(sizeof(T))), y = nans(int64_t(d_y_.size())),
                    d_x = nans(int64_t(x_.size()));
-    std::vector<T> final_states[kMaxStates], d_initial[kMaxStates], d_params[kMaxDirections][5];
+    std::vector<T> final_states[kMaxStates], d_initial[kMaxStates], d_states[kMaxStates];
+    std::vector<T> d_params[kMaxDirections][5];
 
     ForwardArgs f{};
     f.shape = s;
@@ -148,10 +149,12 @@ class Call {
     for (int k = 0; k < cell_.states; ++k) {
       final_states[k] = nans(states);
       d_initial[k] = nans(states);
+      d_states[k] = nans(int64_t(d_y_.size()));
       f.initial[k] = case_.initial ? initial_[k].data() : nullptr;
       f.final_states[k] = final_states[k].data();
       b.d_final[k] = d_final_[k].data();
       b.d_initial[k] = d_initial[k].data();
+      b.d_states[k] = sequence(d_states[k], s.directions * s.hidden, case_.packed_y);
     }
     forward(f);
     b.shape = s;
@@ -168,6 +171,7 @@ class Call {
     for (int k = 0; k < cell_.states; ++k) {
       results.push_back({"final " + std::to_string(k), widened(final_states[k])});
       results.push_back({"d_initial " + std::to_string(k), widened(d_initial[k])});
+      results.push_back({"d_states " + std::to_string(k), rows_of(d_states[k], s.directions * s.hidden)});
     }
     for (int d = 0; d < s.directions; ++d) {
       for (int k = 0; k < 5; ++k) {

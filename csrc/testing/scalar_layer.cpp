@@ -99,6 +99,8 @@ class ScalarLayer {
       if (args.d_initial[k]) static_cast<T*>(args.d_initial[k])[i] = d;
     });
     if (args.d_x.data && d_ == 0) clear_padding(args.d_x, 0, s_.input);
+    for (const Sequence& d_states : args.d_states)
+      if (d_states.data) clear_padding(d_states, d_ * H, H);
   }
 
  private:
@@ -117,6 +119,8 @@ class ScalarLayer {
         d_next[k] = V(d_at(k, row, u));
       }
       if (d_y) d_next[0] = d_next[0] + V(d_y[u]);
+      for (int k = 0; k < kStates; ++k)
+        if (args.d_states[k].data) at(args.d_states[k], t, row)[d_ * H + u] = d_next[k].v;
       Pack<V, Cell::kPhaseGates[kLast]> d_a;
       Pack<V, Cell::kPhaseSplit[kLast]> d_x;
       Pack<V, kUnitParams> d_p;
