@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrnn import ops, reference
+from fastrnn.reference import _math
 
 Array = npt.NDArray[Any]
 Values = dict[str, Array]
@@ -122,7 +123,7 @@ def run_plain_float32(cell: str, arguments: Values, gradients: Values | None = N
 
     A BLAS would sum in several chains of its own choosing, which says less about the formulas.
     """
-    with patch.multiple(reference, _affine=_plain_affine, _affine_backward=_plain_backward):
+    with patch.multiple(_math, affine=_plain_affine, affine_backward=_plain_backward):
         return run_reference(cell, arguments, gradients, np.float32)
 
 

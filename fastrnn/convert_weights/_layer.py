@@ -19,7 +19,13 @@ GATES: dict[str, str] = {
     "gru": "rzn",
     "gru_reset_before": "rzn",
     "peephole_lstm": "ifgo",
+    "rnn_sigmoid": "h",
+    "coupled_lstm": "fgo",
+    "ugrnn": "un",
+    "multiplicative_lstm": "mifgo",
 }
+# Gates that multiply their recurrent part, bias included: its bias cannot join the input's.
+_APART = {"gru": "n", "multiplicative_lstm": "m"}
 PEEPHOLES = "ifo"
 
 
@@ -47,8 +53,7 @@ class Layer:
     """A recurrent layer of one direction or two: what ``from_...`` returns and ``to_...`` takes.
 
     Attributes:
-        cell: a cell of `fastrnn.ops`: "rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before"
-            or "peephole_lstm".
+        cell: a cell of `fastrnn.ops`, such as "lstm".
         directions: a `Direction` each; the second walks backward in time.
         reverse: whether a single direction walks backward, as ONNX and Keras (``go_backwards``)
             can have it; no layer of torch does.
@@ -147,19 +152,19 @@ class Layer:
     def merge_biases(self) -> Layer:
         """The same function with one bias, ``bias_ih``, as far as the cell allows.
 
-        In ``gru`` the candidate's recurrent bias is multiplied by the reset gate, so that one
-        stays in ``bias_hh``, beside zeros for the other gates.  Rounds once, in the layer's dtype.
+        In ``gru`` the candidate's recurrent bias is multiplied by the reset gate, and in
+        ``multiplicative_lstm`` that of m by the input's part of m, so these stay in ``bias_hh``,
+        beside zeros for the other gates.  Rounds once, in the layer's dtype.
         """
         merged = []
+        apart = _APART.get(self.cell, "")
+        joint = np.repeat([gate not in apart for gate in GATES[self.cell]], self.hidden_size)
         for direction in self.directions:
             bias_ih, bias_hh = direction.bias_ih, direction.bias_hh
             if bias_hh is not None:
-                kept = 2 * self.hidden_size if self.cell == "gru" else len(bias_hh)
                 bias_ih = np.zeros_like(bias_hh) if bias_ih is None else bias_ih.copy()
-                bias_ih[:kept] = add_biases(bias_ih[:kept], bias_hh[:kept])
-                rest = np.zeros_like(bias_hh)
-                rest[kept:] = bias_hh[kept:]
-                bias_hh = rest if self.cell == "gru" else None
+                bias_ih[joint] = add_biases(bias_ih[joint], bias_hh[joint])
+                bias_hh = np.where(joint, bias_hh.dtype.type(0), bias_hh) if apart else None
             weights = direction.weight_ih, direction.weight_hh, bias_ih, bias_hh
             merged.append(Direction(*weights, direction.peephole))
         return Layer(self.cell, tuple(merged), self.reverse)

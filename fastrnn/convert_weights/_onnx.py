@@ -16,6 +16,7 @@ _OPERATORS = {"LSTM": "iofg", "GRU": "zrn", "RNN": "h"}  # ONNX: i, o, f, c; z, 
 _PEEPHOLES = "iof"
 _ACTIVATIONS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RNN": ("tanh",)}
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+_CELLS = ("rnn_tanh", "rnn_relu", "lstm", "peephole_lstm", "gru", "gru_reset_before")
 
 
 class OnnxWeights(NamedTuple):
@@ -146,12 +147,17 @@ def from_onnx(
 def to_onnx(layer: Layer) -> OnnxWeights:
     """Lay a layer's weights out as inputs of an ONNX node; see `OnnxWeights`.
 
+    Raises:
+        ValueError: a cell that ONNX does not have in this form.
+
     >>> import numpy as np
     >>> weights = to_onnx(Layer("gru", (Direction(np.ones((15, 3)), np.zeros((15, 5))),)))
     >>> weights.op_type, weights.W.shape, weights.attributes
     ('GRU', (1, 15, 3), {'hidden_size': 5, 'linear_before_reset': 1})
     """
     cell, hidden = layer.cell, layer.hidden_size
+    if cell not in _CELLS:
+        raise ValueError(f"layer: expected a cell of {', '.join(_CELLS)}, got {cell}")
     op_type = "LSTM" if "lstm" in cell else "GRU" if "gru" in cell else "RNN"
     order, ours = _OPERATORS[op_type], GATES[cell]
     attributes: dict[str, Any] = {"hidden_size": hidden}

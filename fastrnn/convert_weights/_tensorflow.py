@@ -101,7 +101,8 @@ def to_tensorflow(layer: Layer, *, forget_bias: float = 1.0) -> dict[str, Array]
     """Variables of the TensorFlow cell, see `from_tensorflow`; biases of a layer without are 0.
 
     Raises:
-        ValueError: a layer of two directions, which is two cells there.
+        ValueError: a layer of two directions, which is two cells there, or of a cell that
+            TensorFlow does not have in this form.
 
     >>> import numpy as np
     >>> layer = Layer("gru_reset_before", (Direction(np.ones((15, 3)), np.zeros((15, 5))),))
@@ -109,6 +110,7 @@ def to_tensorflow(layer: Layer, *, forget_bias: float = 1.0) -> dict[str, Array]
     (8, 10)
     """
     cell, hidden = layer.cell, layer.hidden_size
+    names = _names(cell)
     if layer.num_directions != 1:
         raise ValueError(
             "layer: expected one direction, as TensorFlow has a cell each; give "
@@ -140,7 +142,7 @@ def to_tensorflow(layer: Layer, *, forget_bias: float = 1.0) -> dict[str, Array]
             values = reorder(kernel, ours, _LSTM, axis=1), reorder(bias, ours, _LSTM)
             if direction.peephole is not None:
                 values = (*values, *direction.peephole)
-    return {name: np.array(value, order="C") for name, value in zip(_names(cell), values)}
+    return {name: np.array(value, order="C") for name, value in zip(names, values)}
 
 
 def from_cudnn(cell: str, matrices: Sequence[object], biases: Sequence[object]) -> Layer:

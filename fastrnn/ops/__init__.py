@@ -3,7 +3,8 @@
 For each cell there are three functions: ``lstm`` runs a layer for its outputs alone,
 ``lstm_forward`` also returns a reserve, and ``lstm_backward`` takes the reserve and the
 gradients of the outputs to the gradients of everything that went in.  The cells are
-``rnn_tanh``, ``rnn_relu``, ``lstm``, ``gru``, ``gru_reset_before`` and ``peephole_lstm``.
+``rnn_tanh``, ``rnn_relu``, ``rnn_sigmoid``, ``lstm``, ``peephole_lstm``, ``coupled_lstm``,
+``multiplicative_lstm``, ``gru``, ``gru_reset_before`` and ``ugrnn``.
 
 One call is one layer in one direction or two.  Arrays are float16, float32 or
 float64, or bfloat16 as the package ml_dtypes adds it to NumPy, of any strides.
@@ -32,6 +33,9 @@ __all__ = [
     "LSTMGradients",
     "PeepholeGradients",
     "Reserve",
+    "coupled_lstm",
+    "coupled_lstm_backward",
+    "coupled_lstm_forward",
     "gru",
     "gru_backward",
     "gru_forward",
@@ -41,15 +45,24 @@ __all__ = [
     "lstm",
     "lstm_backward",
     "lstm_forward",
+    "multiplicative_lstm",
+    "multiplicative_lstm_backward",
+    "multiplicative_lstm_forward",
     "peephole_lstm",
     "peephole_lstm_backward",
     "peephole_lstm_forward",
     "rnn_relu",
     "rnn_relu_backward",
     "rnn_relu_forward",
+    "rnn_sigmoid",
+    "rnn_sigmoid_backward",
+    "rnn_sigmoid_forward",
     "rnn_tanh",
     "rnn_tanh_backward",
     "rnn_tanh_forward",
+    "ugrnn",
+    "ugrnn_backward",
+    "ugrnn_forward",
 ]
 
 rnn_tanh = public(_families.one_state, "rnn_tanh")
@@ -75,3 +88,21 @@ gru_reset_before_backward = public(_families.one_state_backward, "gru_reset_befo
 peephole_lstm = public(_families.peephole, "peephole_lstm")
 peephole_lstm_forward = public(_families.peephole_forward, "peephole_lstm", "forward")
 peephole_lstm_backward = public(_families.peephole_backward, "peephole_lstm", "backward")
+
+rnn_sigmoid = public(_families.one_state, "rnn_sigmoid")
+rnn_sigmoid_forward = public(_families.one_state_forward, "rnn_sigmoid", "forward")
+rnn_sigmoid_backward = public(_families.one_state_backward, "rnn_sigmoid", "backward")
+
+coupled_lstm = public(_families.two_states, "coupled_lstm")
+coupled_lstm_forward = public(_families.two_states_forward, "coupled_lstm", "forward")
+coupled_lstm_backward = public(_families.two_states_backward, "coupled_lstm", "backward")
+
+ugrnn = public(_families.one_state, "ugrnn")
+ugrnn_forward = public(_families.one_state_forward, "ugrnn", "forward")
+ugrnn_backward = public(_families.one_state_backward, "ugrnn", "backward")
+
+multiplicative_lstm = public(_families.two_states, "multiplicative_lstm")
+multiplicative_lstm_forward = public(_families.two_states_forward, "multiplicative_lstm", "forward")
+multiplicative_lstm_backward = public(
+    _families.two_states_backward, "multiplicative_lstm", "backward"
+)

@@ -17,6 +17,13 @@ _TITLES = {
 (Cho et al. 2014; Keras reset_after=False, ONNX linear_before_reset=0)""",
     "peephole_lstm": """LSTM with diagonal peepholes, gates in the order i f g o
 (Gers & Schmidhuber 2000; the P of ONNX's LSTM)""",
+    "rnn_sigmoid": "Elman RNN with the logistic sigmoid (Elman 1990)",
+    "coupled_lstm": """LSTM whose input gate is 1 - f, gates in the order f g o
+(CIFG of Greff et al. 2017; ONNX's input_forget has the mirrored gate, f = 1 - i)""",
+    "ugrnn": """GRU without reset gate, gates in the order u n
+(UGRNN of Collins et al. 2016, whose gate, as TensorFlow's, is the mirrored one, 1 - u)""",
+    "multiplicative_lstm": """multiplicative LSTM, gates in the order m i f g o
+(Krause et al. 2016)""",
 }
 
 _EQUATIONS = {
@@ -49,6 +56,27 @@ _EQUATIONS = {
     i, f, g = s(a_i + p_i*c), s(a_f + p_f*c), tanh(a_g)
     c' = f*c + i*g
     o  = s(a_o + p_o*c')
+    h' = o*tanh(c')
+""",
+    "rnn_sigmoid": """
+    h' = s(W_ih x + b_ih + W_hh h + b_hh)
+""",
+    "coupled_lstm": """
+    a  = W_ih x + b_ih + W_hh h + b_hh
+    f, g, o = s(a_f), tanh(a_g), s(a_o)
+    c' = f*c + (1-f)*g
+    h' = o*tanh(c')
+""",
+    "ugrnn": """
+    u  = s(W_iu x + b_iu + W_hu h + b_hu)
+    n  = tanh(W_in x + b_in + W_hn h + b_hn)
+    h' = u*n + (1-u)*h
+""",
+    "multiplicative_lstm": """
+    m  = (W_im x + b_im)*(W_hm h + b_hm)
+    a  = W_ia x + b_ia + W_ha m + b_ha        the rows below those of m
+    i, f, g, o = s(a_i), s(a_f), tanh(a_g), s(a_o)
+    c' = f*c + i*g
     h' = o*tanh(c')
 """,
 }

@@ -53,9 +53,13 @@ def test_nan_in_a_parameter_shows(isa: str, cell: str, name: str) -> None:
     assert np.isnan(values["h_n"]).all()
 
 
+# Infinities go on through these: the first has no gate that saturates, the other multiplies x by h.
+OPEN = ("rnn_relu", "multiplicative_lstm")
+
+
 @per_dtype
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e30, -1e30])
-@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn_relu"])
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in OPEN])
 def test_infinity_saturates_its_row(isa: str, cell: str, value: float, dtype: type) -> None:
     """A gate's preactivation becomes infinite, the gate 0, 1 or -1, and nothing becomes NaN."""
     case = Case(cell, 4, 11, 6, 21)
@@ -74,6 +78,30 @@ def test_infinity_saturates_its_row(isa: str, cell: str, value: float, dtype: ty
     others = np.arange(11) != ROW
     expected = run_ops(cell, clean)
     assert_same_bits(ours["y"][:, others], expected["y"][:, others], name="other rows")
+
+
+@per_dtype
+@pytest.mark.parametrize("value", [np.inf, 1e30, -1e30])
+def test_extreme_factors_of_a_product(isa: str, value: float, dtype: type) -> None:
+    """An m with infinities of both signs gives NaN, in its row alone; large numbers saturate."""
+    case = Case("multiplicative_lstm", 4, 11, 6, 21)
+    clean = case.arguments(dtype)
+    extreme = {name: array.copy() for name, array in clean.items()}
+    extreme["x"][1, ROW, 3] = value
+    ours, expected = run_ops(case.cell, extreme), run_ops(case.cell, clean)
+    others = np.arange(11) != ROW
+    assert_same_bits(ours["y"][:, others], expected["y"][:, others], name="other rows")
+    with np.errstate(invalid="ignore"):
+        exact, theirs = run_reference(case.cell, extreme), run_plain_float32(case.cell, extreme)
+    assert np.isnan(exact["y"]).any() == np.isinf(value)
+    for name, result in ours.items():
+        finite = ~np.isnan(exact[name])
+        np.testing.assert_array_equal(np.isnan(result), ~finite, err_msg=name)
+        if dtype is np.float64:
+            assert_exact(result[finite], exact[name][finite], name=name)
+        else:
+            values = result[finite], theirs[name][finite], exact[name][finite]
+            assert_within_budget(*values, name=name)
 
 
 def test_infinity_passes_through_relu(isa: str) -> None:
