@@ -6,6 +6,10 @@
     The same as typed functions of torch tensors (needs torch).
 ``fastrnn.convert``, ``fastrnn.restore``
     Replace every recurrent layer of a torch model by its fastrnn twin, and back (needs torch).
+``fastrnn.diagnostics``
+    Gradients through time, as arrays and pictures: where they vanish or explode (needs torch).
+``fastrnn.utils``
+    Truncated back-propagation through time, initial weights (needs torch).
 ``fastrnn.patch_torch``
     Let code that builds torch's recurrent layers build fastrnn's (needs torch).
 ``fastrnn.convert_weights``
@@ -37,7 +41,16 @@ from fastrnn.backends import (
 )
 
 if TYPE_CHECKING:
-    from fastrnn import convert_weights, functional, nn, ops, reference, word2vec
+    from fastrnn import (
+        convert_weights,
+        diagnostics,
+        functional,
+        nn,
+        ops,
+        reference,
+        utils,
+        word2vec,
+    )
     from fastrnn._convert import convert, restore
     from fastrnn._patch import patch_torch
     from fastrnn.word2vec import KeyedVectors, Word2Vec
@@ -54,6 +67,7 @@ __all__ = [
     "convert",
     "convert_weights",
     "current_isa",
+    "diagnostics",
     "functional",
     "nn",
     "num_threads",
@@ -62,6 +76,7 @@ __all__ = [
     "reference",
     "restore",
     "use_isa",
+    "utils",
     "word2vec",
 ]
 
@@ -71,12 +86,14 @@ _LAZY: dict[str, tuple[str, str, bool]] = {
     "Word2Vec": ("fastrnn.word2vec", "Word2Vec", False),
     "convert": ("fastrnn._convert", "convert", True),
     "convert_weights": ("fastrnn.convert_weights", "", False),
+    "diagnostics": ("fastrnn.diagnostics", "", True),
     "functional": ("fastrnn.functional", "", True),
     "nn": ("fastrnn.nn", "", True),
     "ops": ("fastrnn.ops", "", False),
     "patch_torch": ("fastrnn._patch", "patch_torch", True),
     "reference": ("fastrnn.reference", "", False),
     "restore": ("fastrnn._convert", "restore", True),
+    "utils": ("fastrnn.utils", "", True),
     "word2vec": ("fastrnn.word2vec", "", False),
 }
 

@@ -24,7 +24,9 @@ __all__ = [
     "backward_engine",
     "composed_gradients",
     "forward_engine",
+    "new_grad_states",
     "new_reserve",
+    "set_watch",
 ]
 
 _num_threads = torch.get_num_threads
@@ -111,8 +113,12 @@ def backward_engine(
     grads: Sequence[Tensor | None],
     wanted: Sequence[bool],
     rows: Rows | None = None,
+    grad_states: Sequence[Tensor] = (),
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of ``(x, h0, c0, *weights)`` where ``wanted``, given those of the outputs."""
+    """Gradients of ``(x, h0, c0, *weights)`` where ``wanted``, given those of the outputs.
+
+    Fills ``grad_states``, if any, with those of every step's states (`new_grad_states`).
+    """
     grad_y = grads[0]
     grad_y_at: tuple[int, ...]
     if grad_y is None:
@@ -153,6 +159,10 @@ def backward_engine(
     x_at: tuple[int, ...] = (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
     if plan.x_layout == PACKED:
         x_at = x_at[:2]
+    extra: tuple[Any, ...] = () if rows is None else (rows.addresses(),)
+    if grad_states:
+        places = tuple([(t.data_ptr(), t.stride(0), t.stride(1)) for t in grad_states])
+        extra = (*(extra or (None,)), places)
     run = core.backward
     if profiler._is_profiler_enabled:
         run = _recorded(run, plan.cell, "_backward")
@@ -172,9 +182,29 @@ def backward_engine(
         grad_x_at,
         _addresses(grad_weights, plan.params_per_direction),
         grad_initial,
-        *(() if rows is None else (rows.addresses(),)),
+        *extra,
     )
     return (grad_x, grad_h0, grad_c0, *grad_weights)
+
+
+def new_grad_states(plan: LayerPlan, rows: Rows | None) -> list[Tensor]:
+    """Memory for gradients of every step's states: [T, B, D*H] each, float32 for halves."""
+    seq_len, batch_size, _, hidden_size, num_directions = plan.sizes[:5]
+    steps = seq_len if rows is None else rows.padded_steps
+    dtype = torch.float64 if plan.itemsize == 8 else torch.float32
+    shape = (steps, batch_size, num_directions * hidden_size)
+    return [torch.empty(shape, dtype=dtype) for _ in range(plan.num_states)]
+
+
+# Takes the gradients that `new_grad_states` has room for, each time a call's backward ran.
+Keep = Callable[[list[Tensor]], None]
+# Asked by each call that may be differentiated; fastrnn.diagnostics sets it while it records.
+_watch: Callable[[LayerPlan, Rows | None], Keep | None] | None = None
+
+
+def set_watch(watch: Callable[[LayerPlan, Rows | None], Keep | None] | None) -> None:
+    global _watch
+    _watch = watch
 
 
 class _Layer(torch.autograd.Function):
@@ -217,6 +247,7 @@ class _Layer(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.plan = plan
         ctx.rows = rows
+        ctx.keep = None if _watch is None else _watch(plan, rows)
         return outputs
 
     @staticmethod
@@ -227,11 +258,19 @@ class _Layer(torch.autograd.Function):
             or _functorch_active()
             or any(grad is not None and _is_legacy_batched(grad) for grad in grads)
         ):
+            if ctx.keep is not None:
+                raise RuntimeError(
+                    "fastrnn.diagnostics records a plain backward, "
+                    "without create_graph=True and batches of gradients"
+                )
             return _backward_composed(ctx, grads)
         x, h0, c0, y, reserve, *weights = ctx.saved_tensors
+        grad_states = [] if ctx.keep is None else new_grad_states(ctx.plan, ctx.rows)
         found = backward_engine(
-            ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[2:], ctx.rows
+            *(ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[2:], ctx.rows, grad_states)
         )
+        if ctx.keep is not None:
+            ctx.keep(grad_states)
         return (None, None, *found)
 
 

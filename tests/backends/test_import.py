@@ -35,7 +35,7 @@ print(fastrnn.ops.gru_backward(y, reserve).x.shape, fastrnn.available_isas()[-1]
     assert python_output(NO_TORCH + code, "-W", "error") == "(2, 3, 1) generic"
 
 
-@pytest.mark.parametrize("name", ["nn", "functional", "convert", "restore"])
+@pytest.mark.parametrize("name", ["nn", "functional", "convert", "restore", "diagnostics", "utils"])
 def test_torch_parts_say_what_is_missing(name: str) -> None:
     message = error_message(f"{NO_TORCH}import fastrnn; fastrnn.{name}")
     assert message.startswith(f"ImportError: fastrnn.{name} needs torch")
