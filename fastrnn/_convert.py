@@ -97,7 +97,8 @@ def convert(module: Module) -> ConversionReport:
 def restore(module: Module) -> ConversionReport:
     """The inverse of `convert`: make every `fastrnn.nn` layer the ``torch.nn`` one it stands for.
 
-    Works on any model with layers of `fastrnn.nn`, not only on one that `convert` made.
+    Works on any model with layers of `fastrnn.nn`, not only on one that `convert` made.  Those that
+    torch has no twin of, such as ``GRU(reset_after=False)``, are left alone, and reported.
 
     Raises:
         TypeError: ``module`` is not a ``torch.nn.Module``.
@@ -115,7 +116,9 @@ def _exchange(
         parametrized = parametrize.is_parametrized(child)
         cls = parametrize.type_before_parametrizations(child)
         target = classes.get(cls)
-        if target is None:
+        if verb == "restored" and not getattr(child, "_in_torch", True):
+            report.left[name] = f"{old}.{child!r}, for torch has no such cell"
+        elif target is None:
             why = _why_left(child, classes)
             if why is not None:
                 report.left[name] = why

@@ -17,18 +17,31 @@ if TYPE_CHECKING:
 
 __all__ = ["from_module", "from_state_dict", "load_module", "to_module", "to_state_dict"]
 
-_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-_NAME = re.compile(r"(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
-_TORCH_CELLS = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
-_MODES = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu", "LSTM": "lstm", "GRU": "gru"}
+# Of parameters in a state dict, and what they are called in a `Direction`.
+_KINDS = {name: name for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+_KINDS["weight_peephole"] = "peephole"
+_NAME = re.compile(rf"({'|'.join(_KINDS)}|weight_hr)_l(\d+)(_reverse)?")
+# The class of a cell in fastrnn.nn, and the option of its constructor that asks for the cell.
+_MODULES: dict[str, tuple[str, dict[str, Any]]] = {
+    "rnn_tanh": ("RNN", {"nonlinearity": "tanh"}),
+    "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
+    "rnn_sigmoid": ("RNN", {"nonlinearity": "sigmoid"}),
+    "lstm": ("LSTM", {}),
+    "peephole_lstm": ("PeepholeLSTM", {}),
+    "coupled_lstm": ("CoupledLSTM", {}),
+    "multiplicative_lstm": ("MultiplicativeLSTM", {}),
+    "gru": ("GRU", {}),
+    "gru_reset_before": ("GRU", {"reset_after": False}),
+    "ugrnn": ("UGRNN", {}),
+}
+_IN_TORCH = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 
 
 def from_state_dict(cell: str, state: Mapping[str, object], prefix: str = "") -> list[Layer]:
     """Read a stack of layers from names such as ``weight_ih_l0`` and ``bias_hh_l1_reverse``.
 
     Args:
-        cell: "rnn_tanh", "rnn_relu", "lstm" or "gru", which a state dict does not tell; or
-            "gru_reset_before", for weights under the same names.
+        cell: a cell of `fastrnn.ops`, such as "lstm", which a state dict does not tell.
         state: arrays, or tensors of the CPU, by name; names without ``prefix`` are passed over.
         prefix: what stands before the names, such as "encoder.".
 
@@ -42,9 +55,8 @@ def from_state_dict(cell: str, state: Mapping[str, object], prefix: str = "") ->
     >>> layer.input_size, layer.hidden_size
     (3, 5)
     """
-    if cell not in GATES or cell == "peephole_lstm":
-        expected = ", ".join(name for name in GATES if name != "peephole_lstm")
-        raise ValueError(f"cell: expected one of {expected}, got {cell!r}")
+    if cell not in GATES:
+        raise ValueError(f"cell: expected one of {', '.join(GATES)}, got {cell!r}")
     found: dict[tuple[int, int], dict[str, Array]] = {}
     for name, value in state.items():
         match = _NAME.fullmatch(name[len(prefix) :]) if name.startswith(prefix) else None
@@ -61,11 +73,11 @@ def from_state_dict(cell: str, state: Mapping[str, object], prefix: str = "") ->
         parts = []
         for d in range(directions):
             arrays = found.get((k, d), {})
-            for kind in _KINDS[:2]:
+            for kind in ("weight_ih", "weight_hh"):
                 if kind not in arrays:
                     name = f"{prefix}{kind}_l{k}{'_reverse' if d else ''}"
                     raise ValueError(f"state: expected {name}, which is missing")
-            parts.append(Direction(**{kind: array.copy() for kind, array in arrays.items()}))
+            parts.append(Direction(**{_KINDS[kind]: a.copy() for kind, a in arrays.items()}))
         layers.append(Layer(cell, tuple(parts)))
     return check_stack(layers)
 
@@ -76,8 +88,7 @@ def to_state_dict(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]
     Torch has both biases or none: one that is missing beside the other becomes zeros.
 
     Raises:
-        ValueError: layers that do not stack, or of a cell with peepholes, for which torch has
-            no names.
+        ValueError: layers that do not stack.
 
     >>> import numpy as np
     >>> layer = Layer("gru", (Direction(np.ones((15, 3)), np.zeros((15, 5)), np.ones(15)),))
@@ -86,21 +97,17 @@ def to_state_dict(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]
     """
     state = {}
     for k, layer in enumerate(check_stack(layers)):
-        if layer.cell == "peephole_lstm":
-            raise ValueError(
-                "layers: expected a cell without peepholes, which torch has no names for"
-            )
         source = layer.split_biases() if layer.bias else layer
         for direction, suffix in zip(source.directions, ("", "_reverse")):
-            for kind in _KINDS:
-                array = getattr(direction, kind)
+            for kind, field in _KINDS.items():
+                array = getattr(direction, field)
                 if array is not None:
                     state[f"{prefix}{kind}_l{k}{suffix}"] = np.array(array, order="C")
     return state
 
 
 def from_module(module: Module) -> list[Layer]:
-    """Read the weights of a ``torch.nn`` or `fastrnn.nn` RNN, LSTM, GRU, or of one of their cells.
+    """Read the weights of a layer or a cell of `fastrnn.nn` or ``torch.nn``.
 
     Parametrized and pruned weights are read as the layer would use them.
 
@@ -111,31 +118,38 @@ def from_module(module: Module) -> list[Layer]:
     >>> [layer.cell for layer in from_module(torch.nn.LSTM(3, 5, num_layers=2))]
     ['lstm', 'lstm']
     """
-    from torch.nn import GRUCell, LSTMCell, RNNCell
     from torch.nn.modules.rnn import RNNBase, RNNCellBase
 
-    if isinstance(module, RNNBase) and module.mode in _MODES:
+    if isinstance(module, RNNBase) and module.mode.lower() in GATES:
         names = [name for names in module._all_weights for name in names]
         state = {name: getattr(module, name) for name in names}
-        return from_state_dict(_MODES[module.mode], state)
-    if isinstance(module, RNNCellBase):
-        state = {f"{kind}_l0": getattr(module, kind) for kind in _KINDS}
+        return from_state_dict(module.mode.lower(), state)
+    if isinstance(module, RNNCellBase) and (cell := _cell_name(module)) in GATES:
+        state = {f"{kind}_l0": getattr(module, kind, None) for kind in _KINDS}
         given = {name: value for name, value in state.items() if value is not None}
-        kinds: tuple[tuple[type[Any], str], ...] = (
-            (RNNCell, f"rnn_{getattr(module, 'nonlinearity', '')}"),
-            (LSTMCell, "lstm"),
-            (GRUCell, "gru"),
-        )
-        for cls, cell in kinds:
-            if isinstance(module, cls) or type(module).__name__ == cls.__name__:
-                return from_state_dict(cell, given)
+        return from_state_dict(cell, given)
     raise ValueError(
         f"module: expected an RNN, LSTM, GRU or their cell, got {type(module).__name__}"
     )
 
 
+def _cell_name(module: Any) -> str:
+    """Of a single-step module, ours or torch's."""
+    from torch.nn import GRUCell, LSTMCell, RNNCell
+
+    if hasattr(module, "_cell"):
+        from fastrnn._plan import CELL_INFO
+
+        number = module._cell()
+        return "" if number is None else CELL_INFO[number]["name"]
+    for cls, cell in ((RNNCell, "rnn_"), (LSTMCell, "lstm"), (GRUCell, "gru")):
+        if isinstance(module, cls):
+            return cell + (str(module.nonlinearity) if cls is RNNCell else "")
+    return ""
+
+
 def load_module(module: Module, layers: Sequence[Layer]) -> None:
-    """Copy a stack of layers into a module that exists, RNN, LSTM or GRU, in its own dtype.
+    """Copy a stack of layers into a layer of `fastrnn.nn` or ``torch.nn``, in its own dtype.
 
     Raises:
         ValueError: the module is of another kind, or its number of layers, sizes, directions or
@@ -150,12 +164,12 @@ def load_module(module: Module, layers: Sequence[Layer]) -> None:
     from torch.nn.modules.rnn import RNNBase
 
     stack = check_stack(layers)
-    kind = _torch_name(stack)
-    if not isinstance(module, RNNBase) or module.mode not in _MODES:
+    kind, _ = _module_of(stack)
+    if not isinstance(module, RNNBase) or module.mode.lower() not in GATES:
         raise ValueError(f"module: expected an RNN, LSTM or GRU, got {type(module).__name__}")
     first = stack[0]
     asked = {
-        "cell": (_MODES[module.mode], first.cell),
+        "cell": (module.mode.lower(), first.cell),
         "input_size": (module.input_size, first.input_size),
         "hidden_size": (module.hidden_size, first.hidden_size),
         "num_layers": (module.num_layers, len(stack)),
@@ -180,7 +194,7 @@ def to_module(
     dropout: float = 0.0,
     library: str = "fastrnn",
 ) -> Any:
-    """A new `fastrnn.nn` (or ``torch.nn``) RNN, LSTM or GRU with these weights, in their dtype.
+    """A new layer of `fastrnn.nn` (or ``torch.nn``) with these weights, in their dtype.
 
     Args:
         layers: a stack of layers; one is a list of one.
@@ -189,8 +203,8 @@ def to_module(
         library: "fastrnn" or "torch".
 
     Raises:
-        ValueError: layers that do not stack, or of a cell that is a function only
-            (``fastrnn.functional.gru_reset_before`` and ``peephole_lstm``); a ``reverse`` layer.
+        ValueError: layers that do not stack, or of a cell that torch does not have where its
+            library is asked for; a ``reverse`` layer.
 
     >>> import numpy as np
     >>> kernel, recurrent, bias = np.ones((3, 15)), np.zeros((5, 15)), np.zeros((2, 15))
@@ -205,8 +219,9 @@ def to_module(
     if library not in ("fastrnn", "torch"):
         raise ValueError(f"library: expected fastrnn or torch, got {library!r}")
     stack = check_stack(layers)
-    name, first = _torch_name(stack), stack[0]
-    options: dict[str, Any] = {"nonlinearity": first.cell[4:]} if name == "RNN" else {}
+    (name, options), first = _module_of(stack), stack[0]
+    if library == "torch" and first.cell not in _IN_TORCH:
+        raise ValueError(f"layers: torch has no layer of {first.cell}")
     module = getattr(fastrnn.nn if library == "fastrnn" else torch.nn, name)(
         first.input_size,
         first.hidden_size,
@@ -222,19 +237,14 @@ def to_module(
     return module
 
 
-def _torch_name(stack: Sequence[Layer]) -> str:
+def _module_of(stack: Sequence[Layer]) -> tuple[str, dict[str, Any]]:
     first = stack[0]
-    if first.cell not in _TORCH_CELLS:
-        raise ValueError(
-            f"layers: there is no layer of {first.cell}; call fastrnn.functional.{first.cell} "
-            "or fastrnn.ops with layer.arguments()"
-        )
     if first.reverse:
         raise ValueError(
             "layers: no module walks backward alone; flip the input in time and use "
             "Layer(layer.cell, layer.directions)"
         )
-    return _TORCH_CELLS[first.cell]
+    return _MODULES[first.cell]
 
 
 def _cpu(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What RNN, LSTM and GRU share: reading the weights, and choosing who computes a call."""
+"""What all layers share: reading the weights, and choosing who computes a call."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from fastrnn._rows import (
     unsort_state,
     with_resets,
 )
+from fastrnn.nn._checks import check_composed, no_script, public_name
 
 __all__ = ["RecurrentLayer"]
 
@@ -44,6 +45,7 @@ class RecurrentLayer(RNNBase):
     """Base of the layers.  ``RNNBase`` holds parameters, names, checks and representation."""
 
     # torch's class of the same name: its forward computes, or raises, where the engine doesn't.
+    # Where torch has no such cell, a loop of torch's operations does.
     torch_twin: ClassVar[type[RNNBase]]
     _num_states: ClassVar[int] = 1
 
@@ -73,9 +75,14 @@ class RecurrentLayer(RNNBase):
         else:
             given = hx if isinstance(hx, tuple) else (hx,)
             composed = composed_needed(input, *given, *self.parameters(recurse=False))
-        if composed:
+        if composed or not self._in_torch:
             return self._forward_composed(input, hx)
         return self.torch_twin.forward(self, input, hx)
+
+    @property
+    def _in_torch(self) -> bool:
+        """Whether torch has the cell, so that its layer computes the same."""
+        return self.mode in _TORCH_MODES
 
     def _compile_composed(self) -> bool:
         """Whether to compile a loop of steps: torch's LSTM operator has no compiled backward."""
@@ -109,9 +116,13 @@ class RecurrentLayer(RNNBase):
             if not packed:
                 return self._forward_operators(input, hx, lengths, resets)
         if compiling and packed and resets is None:
+            if not self._in_torch:
+                return self._forward_composed(input, hx)
             return self.torch_twin.forward(self, input, hx)
         rows = self._rows(input, lengths, resets)
         if isinstance(rows, str):  # a malformed PackedSequence
+            if not self._in_torch:
+                raise ValueError(f"input: {rows}")
             return self.torch_twin.forward(self, input, hx)
         if not _is_compiling():
             result = self._forward_engine(input, hx, rows)
@@ -120,7 +131,8 @@ class RecurrentLayer(RNNBase):
         data = input.data if isinstance(input, PackedSequence) else input
         given = hx if isinstance(hx, tuple) else (hx,)
         composed = composed_needed(data, *given, *self.parameters(recurse=False))
-        if isinstance(input, PackedSequence) and resets is None and not composed:
+        in_torch = self._in_torch and not composed
+        if isinstance(input, PackedSequence) and resets is None and in_torch:
             return self.torch_twin.forward(self, input, hx)
         return self._forward_composed(input, hx, rows)
 
@@ -361,6 +373,9 @@ class RecurrentLayer(RNNBase):
         if hx is not None:
             self.check_forward_args(x, hx, batch_sizes)
         initial = [None] * self._num_states if hx is None else [hx] if self._num_states == 1 else hx
+        weights = self._composed_weights()
+        if not self._in_torch:
+            check_composed(self, x, initial, weights)
         batch_first = self.batch_first and packed is None
         if batch_first:
             x = x.transpose(0, 1)
@@ -380,11 +395,13 @@ class RecurrentLayer(RNNBase):
             x,
             None if sizes is None else sizes.tolist(),
             initial,
-            self._composed_weights(),
+            weights,
             self.dropout if self.training else 0.0,
             None if rows is None else reset_steps(rows, x.device),
             None if uneven is None else uneven.batch_size,
         )
+        if not self._in_torch:
+            y, *states = self._uncast((y, *states), x, hx)
         if uneven is not None:
             y, states = unpack(uneven, y), [unsort_state(uneven, state) for state in states]
         if batch_first:
@@ -399,13 +416,19 @@ class RecurrentLayer(RNNBase):
 
     def _to_batched(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:  # noqa: A002
         """Input and states with a batch dimension, or the error that torch's layers raise."""
-        name = "RNN" if self.mode.startswith("RNN") else self.mode
         if input.dim() not in (2, 3):
+            name = public_name(self)
             tensor = "tensor " if name == "RNN" else ""
             raise ValueError(
                 f"{name}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead"
             )
         states = () if hx is None else (hx,) if self._num_states == 1 else tuple(hx)
+        if (
+            self._num_states == 2
+            and hx is not None
+            and (len(states) != 2 or isinstance(hx, Tensor))
+        ):
+            raise RuntimeError(f"{public_name(self)} expects two hidden states")
         dims = tuple(state.dim() for state in states)
         if any(dim != input.dim() for dim in dims):
             expected = f"{'batched' if input.dim() == 3 else 'unbatched'} {input.dim()}-D input"
@@ -428,24 +451,30 @@ class RecurrentLayer(RNNBase):
         layers: list[list[Tensor | None]] = [[] for _ in range(self.num_layers)]
         for index, names in enumerate(self._all_weights):
             given = {name.rsplit("_l", 1)[0]: getattr(self, name) for name in names}
-            layers[index // directions] += [
-                given.get(kind)
-                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-            ]
+            layers[index // directions] += self._cell_weights(given)
         return layers
+
+    def _cell_weights(self, given: dict[str, Tensor | None]) -> list[Tensor | None]:
+        """The five that a direction of the cell has, None for missing ones, from its parameters."""
+        return [given.get(kind) for kind in _KINDS]
 
     # -- TorchScript ----------------------------------------------------------------------------
 
     def __prepare_scriptable__(self) -> RNNBase:
         """What ``torch.jit.script`` compiles in our place: torch's layer, with our parameters."""
+        if not self._in_torch:
+            raise RuntimeError(no_script(self))
         twin = object.__new__(self.torch_twin)  # torch's also under fastrnn.patch_torch
         twin.__dict__ = self.__dict__.copy()
         return twin
 
+    def flatten_parameters(self) -> None:
+        """Lay the weights out for cuDNN, as torch's layers do; nothing where it lacks the cell."""
+        if self._in_torch:
+            super().flatten_parameters()
 
-_CELLS = {
-    "RNN_TANH": CELL_NUMBERS["rnn_tanh"],
-    "RNN_RELU": CELL_NUMBERS["rnn_relu"],
-    "LSTM": CELL_NUMBERS["lstm"],
-    "GRU": CELL_NUMBERS["gru"],
-}
+
+# A layer's mode is its cell's name in capitals, as torch has it for those of its own.
+_CELLS = {name.upper(): number for name, number in CELL_NUMBERS.items()}
+_TORCH_MODES = ("RNN_TANH", "RNN_RELU", "LSTM", "GRU")
+_KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")

@@ -7,6 +7,7 @@ from typing import Any, overload
 import torch
 
 from fastrnn.nn._base import RecurrentLayer
+from fastrnn.nn._checks import check_bool
 
 __all__ = ["GRU"]
 
@@ -21,7 +22,12 @@ class GRU(RecurrentLayer):
         n  = tanh(W_in @ x + b_in + r*(W_hn @ h + b_hn))
         h' = (1 - z)*n + z*h
 
-    The reset gate acts after the matmul, as in torch, cuDNN and Keras (``reset_after=True``).
+    The reset gate acts after the matmul, as in torch, cuDNN and Keras (``reset_after=True``).  With
+    ``reset_after=False`` it acts before it, as in Cho et al. 2014, in Keras and in ONNX
+    (``linear_before_reset=0``), a cell that torch does not have::
+
+        n  = tanh(W_in @ x + b_in + W_hn @ (r*h) + b_hn)
+
     Arguments, parameters and their names, initialization, ``state_dict`` and errors are those of
     ``torch.nn.GRU``.
 
@@ -34,6 +40,7 @@ class GRU(RecurrentLayer):
         dropout: probability of zeroing an element between layers, in training.
         bidirectional: add a second direction, D = 2; outputs are concatenated.
         device, dtype: of the parameters.
+        reset_after: whether the reset gate acts after the matmul; by keyword only.
 
     Shapes:
         - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
@@ -64,7 +71,7 @@ class GRU(RecurrentLayer):
             a shape or value that doesn't fit the input.
         RuntimeError: feature or state sizes that don't fit, or a sequence of no steps.
 
-    Source: Cho et al. 2014 in the form of its third version (reset after the matmul);
+    Source: Cho et al. 2014, by default in the form of its third version (reset after the matmul);
     conventions of ``torch.nn.GRU``.
 
     >>> import torch, fastrnn
@@ -91,6 +98,8 @@ class GRU(RecurrentLayer):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        reset_after: bool = True,
     ) -> None: ...
 
     @overload
@@ -99,4 +108,16 @@ class GRU(RecurrentLayer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        reset_after = kwargs.pop("reset_after", True)
+        check_bool("reset_after", reset_after)
         super().__init__("GRU", *args, **kwargs)
+        if not reset_after:
+            self.mode = "GRU_RESET_BEFORE"
+
+    @property
+    def reset_after(self) -> bool:
+        """Whether the reset gate acts after the matmul."""
+        return self.mode == "GRU"
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")

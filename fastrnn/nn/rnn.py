@@ -16,7 +16,7 @@ class RNN(RecurrentLayer):
 
     For each step, layer and direction::
 
-        h' = f(W_ih @ x + b_ih + W_hh @ h + b_hh)       f = tanh or relu
+        h' = f(W_ih @ x + b_ih + W_hh @ h + b_hh)       f = tanh, relu or sigmoid
 
     Arguments, parameters and their names, initialization, ``state_dict`` and errors are those of
     ``torch.nn.RNN``; the fourth positional argument is ``nonlinearity``.
@@ -25,7 +25,7 @@ class RNN(RecurrentLayer):
         input_size: number of features of the input, I.
         hidden_size: number of units, H.
         num_layers: layers, each taking the outputs of the one before.
-        nonlinearity: ``"tanh"`` or ``"relu"``.
+        nonlinearity: ``"tanh"`` or ``"relu"``; or ``"sigmoid"``, which torch does not have.
         bias: whether there are ``b_ih`` and ``b_hh``.
         batch_first: input and output are [B, T, *] instead of [T, B, *]; the states are not.
         dropout: probability of zeroing an element between layers, in training.
@@ -103,8 +103,14 @@ class RNN(RecurrentLayer):
             args = args[:3] + args[4:]
         else:
             self.nonlinearity = kwargs.pop("nonlinearity", "tanh")
-        if self.nonlinearity not in ("tanh", "relu"):
+        if self.nonlinearity not in ("tanh", "relu", "sigmoid"):
             raise ValueError(
                 f"Unknown nonlinearity '{self.nonlinearity}'. Select from 'tanh' or 'relu'."
             )
-        super().__init__(f"RNN_{self.nonlinearity.upper()}", *args, **kwargs)
+        in_torch = self.nonlinearity != "sigmoid"
+        mode = f"RNN_{self.nonlinearity.upper()}"
+        super().__init__(mode if in_torch else "RNN_TANH", *args, **kwargs)
+        self.mode = mode
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self._in_torch else ", nonlinearity=sigmoid")

@@ -60,7 +60,7 @@ CONSTRUCTIONS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("LSTM", (3, 5), {"proj_size": -1}),
     ("LSTM", (3, 5), {"proj_size": 5}),
     ("RNN", (3, 5), {"nonlinearity": "sig"}),
-    ("RNN", (3, 5, 1, "sigmoid"), {}),
+    ("RNN", (3, 5, 1, "softplus"), {}),
     ("RNN", (3, 5, 1, True), {}),
     ("RNNCell", (3,), {}),
     ("LSTMCell", (3, 5), {"foo": 1}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from foreign_layers import assert_same_arrays, assert_same_layer, draw, random_layer, run_ops
@@ -13,6 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import fastrnn
+import fastrnn.nn
 from fastrnn.convert_weights import (
     Layer,
     from_keras,
@@ -24,6 +24,7 @@ from fastrnn.convert_weights import (
     to_state_dict,
 )
 
+CELLS = list(fastrnn.reference.CELLS)
 MODULES: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn_tanh": ("RNN", {}),
     "rnn_relu": ("RNN", {"nonlinearity": "relu"}),
@@ -129,7 +130,9 @@ def test_what_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="BFloat16"):
         from_module(nn.GRU(3, 5, dtype=torch.bfloat16))
     state = nn.LSTM(3, 5, 2, bidirectional=True).state_dict()
-    with pytest.raises(ValueError, match="cell: expected one of .* got 'peephole_lstm'"):
+    with pytest.raises(ValueError, match="cell: expected one of .* got 'transformer'"):
+        from_state_dict("transformer", state)
+    with pytest.raises(ValueError, match=r"peephole: expected an array \(3, 5\), got None"):
         from_state_dict("peephole_lstm", state)
     with pytest.raises(ValueError, match=r"names like rnn\.weight_ih_l0, found none"):
         from_state_dict("lstm", state, "rnn.")
@@ -159,24 +162,40 @@ def test_what_cannot_be_loaded() -> None:
             assert torch.equal(now, then)
     with pytest.raises(ValueError, match=r"expected proj_size 0 of the weights, got 2"):
         load_module(nn.LSTM(3, 5, proj_size=2), [random_layer("lstm")])
-    with pytest.raises(ValueError, match=r"no layer of gru_reset_before; call fastrnn\.func"):
-        to_module([random_layer("gru_reset_before")])
+    with pytest.raises(ValueError, match=r"torch has no layer of gru_reset_before"):
+        to_module([random_layer("gru_reset_before")], library="torch")
     with pytest.raises(ValueError, match="no module walks backward alone"):
         to_module([Layer("gru", layer.directions, reverse=True)])
     with pytest.raises(ValueError, match="library: expected fastrnn or torch, got 'keras'"):
         to_module([layer], library="keras")
-    with pytest.raises(ValueError, match="expected a cell without peepholes"):
-        to_state_dict([random_layer("peephole_lstm")])
 
 
-def test_functions_take_what_no_module_does() -> None:
-    for cell in ("gru_reset_before", "peephole_lstm"):
-        layer, x = random_layer(cell, num_directions=2), draw(7, 2, 3, seed=8)
-        tensors = {name: torch.from_numpy(a) for name, a in layer.arguments().items()}
-        y = getattr(fastrnn.functional, cell)(torch.from_numpy(x), **tensors)[0]
-        assert_exact(y, run_ops(layer, x)[0])
-    state = to_state_dict([random_layer("gru_reset_before")])
-    assert_same_layer(
-        from_state_dict("gru_reset_before", state)[0], random_layer("gru_reset_before")
-    )
-    assert np.shape(state["bias_hh_l0"]) == (15,)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell not in MODULES])
+def test_cells_that_torch_does_not_have(cell: str) -> None:
+    layers = [random_layer(cell, 3, 5, 2), random_layer(cell, 10, 5, 2)]
+    x = draw(7, 2, 3, seed=8)
+    ours = to_module(layers)
+    y, *_ = run_ops(layers[1], run_ops(layers[0], x)[0])
+    assert_exact(ours(torch.from_numpy(x))[0], y)
+    for mine, given in zip(from_module(ours), layers, strict=True):
+        assert_same_layer(mine, given)
+    state = to_state_dict(layers)
+    assert list(state) == list(ours.state_dict())
+    tensors = {name: torch.from_numpy(array) for name, array in layers[0].arguments().items()}
+    y = getattr(fastrnn.functional, cell)(torch.from_numpy(x), **tensors)[0]
+    assert_exact(y, run_ops(layers[0], x)[0])
+
+
+def test_single_steps_are_read() -> None:
+    for cls, cell, options in (
+        ("GRUCell", "gru_reset_before", {"reset_after": False}),
+        ("RNNCell", "rnn_sigmoid", {"nonlinearity": "sigmoid"}),
+        ("PeepholeLSTMCell", "peephole_lstm", {}),
+        ("UGRNNCell", "ugrnn", {}),
+    ):
+        step = getattr(fastrnn.nn, cls)(3, 5, dtype=torch.float64, **options)
+        (layer,) = from_module(step)
+        assert layer.cell == cell
+        x = draw(1, 2, 3)
+        got = step(torch.from_numpy(x[0]))
+        assert_exact(got[0] if isinstance(got, tuple) else got, run_ops(layer, x)[1])
