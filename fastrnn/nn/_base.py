@@ -451,11 +451,12 @@ class RecurrentLayer(RNNBase):
         layers: list[list[Tensor | None]] = [[] for _ in range(self.num_layers)]
         for index, names in enumerate(self._all_weights):
             given = {name.rsplit("_l", 1)[0]: getattr(self, name) for name in names}
-            layers[index // directions] += self._cell_weights(given)
+            one = self._cell_weights(given)
+            layers[index // directions] += [*one, *[None] * (5 - len(one))]
         return layers
 
     def _cell_weights(self, given: dict[str, Tensor | None]) -> list[Tensor | None]:
-        """The five that a direction of the cell has, None for missing ones, from its parameters."""
+        """Four or five that a direction of the cell has, None for missing ones, from parameters."""
         return [given.get(kind) for kind in _KINDS]
 
     # -- TorchScript ----------------------------------------------------------------------------

@@ -68,7 +68,10 @@ class OwnLayer(RecurrentLayer):
             }
             if self.bias:
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-            shapes |= self._further_shapes()
+            further = self._further_shapes()
+            shapes |= further
+            self._given_kinds = tuple(shapes)
+            self._kinds = (*_KINDS, *further)
             for suffix in ("", "_reverse")[:directions]:
                 names = [f"{kind}_l{layer}{suffix}" for kind in shapes]
                 for name, shape in zip(names, shapes.values(), strict=True):
@@ -82,17 +85,22 @@ class OwnLayer(RecurrentLayer):
         return {}
 
     def _cell_weights(self, given: dict[str, Tensor | None]) -> list[Tensor | None]:
-        """Weights, biases and the cell's unit parameters: here the further parameter itself."""
-        return [given.get(kind) for kind in (*_KINDS, *self._further_shapes(), "")][:5]
+        """The cell's weights, biases and unit parameters: here the parameters themselves."""
+        return [given.get(kind) for kind in self._kinds]
 
     def _engine_weights(self) -> list[Tensor | None] | None:
-        count = 5 if CELL_INFO[self._cell()]["num_unit_params"] else 4
+        parameters = self._parameters
         weights: list[Tensor | None] = []
         for names in self._all_weights:
-            given = {name.rsplit("_l", 1)[0]: getattr(self, name, None) for name in names}
-            if any(weight is None for weight in given.values()):
-                return None
-            weights += self._cell_weights(given)[:count]
+            given: dict[str, Tensor | None] = {}
+            for kind, name in zip(self._given_kinds, names, strict=True):
+                weight = parameters.get(name)
+                if weight is None:
+                    weight = getattr(self, name, None)
+                    if weight is None:
+                        return None
+                given[kind] = weight
+            weights += self._cell_weights(given)
         return weights
 
     def _uncast(self, outputs: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002, ARG002

@@ -20,6 +20,7 @@ from torch_twins import CELLS, LAYERS, flat, output_grads, run, states, twins
 import fastrnn
 import fastrnn.nn
 from fastrnn import functional
+from fastrnn._native import core
 
 KINDS = list(LAYERS)
 SIZES = ((4, 2), (6, 3), (9, 5), (3, 7))  # T, B
@@ -141,12 +142,12 @@ def test_cells(kind: str) -> None:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(functional, name) for name in functional.__all__
 }
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "gru_reset_before": 3}
+GATES = {info["name"]: info["num_gates"] for info in core.cells()}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions(name: str) -> None:
-    rows, given = GATES.get(name, 4) * 5, {}
+    rows, given = GATES[name] * 5, {}
     for argument, shape in (
         ("weight_ih", (rows, 3)),
         ("weight_hh", (rows, 5)),

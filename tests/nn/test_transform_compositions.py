@@ -86,7 +86,7 @@ def problem(thing: str) -> tuple[Call, list[Tensor]]:
 
 
 def function_problem(name: str) -> tuple[Call, list[Tensor]]:
-    gates = {"rnn_tanh": 1, "gru": 3, "gru_reset_before": 3}.get(name, 4)
+    gates = {"gru_reset_before": 3}.get(name, 4)
     keys = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0"]
     values = [
         *(double(2, 2 * gates, 2), double(2, 2 * gates, 2)),
