@@ -17,21 +17,34 @@ LAYERS: dict[str, tuple[type[RecurrentLayer], dict[str, Any]]] = {
     if issubclass(getattr(fastrnn.nn, name), RecurrentLayer)
 }
 LAYERS["RNN relu"] = (fastrnn.nn.RNN, {"nonlinearity": "relu"})
+LAYERS["RNN sigmoid"] = (fastrnn.nn.RNN, {"nonlinearity": "sigmoid"})
+LAYERS["GRU reset before"] = (fastrnn.nn.GRU, {"reset_after": False})
+
+
+def options_of(layer: RecurrentLayer) -> dict[str, Any]:
+    """What the layer was made with, beside sizes."""
+    names = [name for name in ("nonlinearity", "reset_after") if hasattr(layer, name)]
+    return {name: getattr(layer, name) for name in names} | {"bias": layer.bias}
 
 
 def single(layer: RecurrentLayer, index: int, direction: int, dtype: torch.dtype) -> nn.Module:
     """One layer and direction of a stack alone: torch's own where torch has it, else ours."""
-    twin: Any = getattr(nn, type(layer).__name__, type(layer))
-    options: dict[str, Any] = {"bias": layer.bias, "dtype": dtype}
-    if type(layer) is fastrnn.nn.RNN:
-        options["nonlinearity"] = layer.nonlinearity
+    options, twin = options_of(layer), getattr(nn, type(layer).__name__, None)
+    if options.get("nonlinearity") == "sigmoid" or options.get("reset_after") is False:
+        twin = None
+    if twin is None:
+        twin = type(layer)
+    else:
+        options.pop("reset_after", None)
     suffix = f"_l{index}" + ("_reverse" if direction else "")
     parameters = {
         name.removesuffix(suffix): value
         for name, value in layer.named_parameters()
         if name.endswith(suffix) and (direction or not name.endswith("_reverse"))
     }
-    module: nn.Module = twin(parameters["weight_ih"].shape[1], layer.hidden_size, **options)
+    module: nn.Module = twin(
+        parameters["weight_ih"].shape[1], layer.hidden_size, dtype=dtype, **options
+    )
     with torch.no_grad():
         for name, value in module.named_parameters():
             value.copy_(parameters[name.removesuffix("_l0")])

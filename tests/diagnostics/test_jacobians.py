@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import assert_exact, assert_within_budget
-from step_loops import LAYERS, single
+from step_loops import LAYERS, options_of, single
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -44,7 +44,7 @@ def jacobian(
     dtype = x.dtype
     one = single(layer, index, direction, dtype)
     ours = type(layer)(  # torch's own layers can't be under torch.func
-        x.shape[1], layer.hidden_size, bias=layer.bias, dtype=dtype, **_options(layer)
+        x.shape[1], layer.hidden_size, dtype=dtype, **options_of(layer)
     )
     ours.load_state_dict(one.state_dict())
     some, hidden_size = STATES[state], layer.hidden_size
@@ -66,10 +66,6 @@ def jacobian(
 
     found: Tensor = torch.func.jacrev(final)(torch.cat([s.flatten() for s in states[some]]))
     return found.detach()
-
-
-def _options(layer: RecurrentLayer) -> dict[str, Any]:
-    return {"nonlinearity": layer.nonlinearity} if type(layer) is fastrnn.nn.RNN else {}
 
 
 def lower_outputs(layer: RecurrentLayer, x: Tensor, index: int) -> Tensor:

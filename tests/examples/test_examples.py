@@ -41,6 +41,27 @@ def test_forecast_beats_repeating_the_last_value() -> None:
     assert error < 0.75 * naive
 
 
+def test_gradient_flow_vanishes_explodes_and_is_cured(tmp_path: Path) -> None:
+    example = load("gradient_flow.py")
+    random_state = torch.random.get_rng_state()
+    found, runs = example["main"](steps=450)
+    torch.random.set_rng_state(random_state)
+    first = {name: result.spectral[0, 0].max() for name, result in found.items()}
+    assert first["RNN, singular values 0.5"] < 1e-11
+    assert first["RNN, singular values 2"] > 1e2
+    for name in ("LSTM (c), forget bias", "GRU, update bias"):
+        assert first[f"{name} 0"] < 1e-5
+        assert 0.1 < first[f"{name} 3"] < 100
+    error = {name: sum(run["losses"][-50:]) / 50 for name, run in runs.items()}
+    assert error["RNN, singular values 0.5"] > 0.15
+    assert error["RNN, 1.1 I, clipped"] < 0.3 * error["RNN, 1.1 I"]
+    assert max(runs["RNN, 1.1 I"]["norms"]) > 1e3
+    assert error["GRU, update bias 3"] < 0.01
+    example["draw"](found, runs, tmp_path)
+    pictures = sorted(path.name for path in tmp_path.iterdir())
+    assert pictures == ["gradients-jacobians.svg", "gradients-training.svg"]
+
+
 def test_numpy_only_learns_to_echo() -> None:
     first, last = load("numpy_only.py")["main"](steps=300)
     assert last < 0.5 * first
