@@ -35,8 +35,8 @@ def adding_problem(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 def identity_rnn(scale: float) -> RNN:
     """An RNN that starts by adding up what it reads (Le, Jaitly and Hinton 2015)."""
     rnn = RNN(2, HIDDEN, nonlinearity="relu", bias=False)
-    nn.init.normal_(rnn.weight_ih_l0, 0, 0.1)
-    nn.init.eye_(rnn.weight_hh_l0).data.mul_(scale)
+    nn.init.normal_(rnn.get_parameter("weight_ih_l0"), 0, 0.1)
+    nn.init.eye_(rnn.get_parameter("weight_hh_l0")).data.mul_(scale)
     return rnn
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch.nn.modules.rnn import RNNBase, RNNCellBase
 from fastrnn._plan import CELL_INFO
 
 __all__ = ["init_forget_gate_", "init_orthogonal_"]
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 # Gates that keep a unit's old value: 1 where they do so by being 1, -1 by being 0.
 _KEEPING = {"f": 1, "z": 1, "u": -1}
@@ -48,7 +50,7 @@ def _parameters(part: nn.Module, kind: str) -> list[Tensor]:
 
 
 @torch.no_grad()
-def init_forget_gate_(module: nn.Module, bias: float = 1.0) -> nn.Module:
+def init_forget_gate_(module: _Module, bias: float = 1.0) -> _Module:
     """Set the bias of every gate that keeps the old state, in all recurrent layers inside.
 
     That is the forget gate f of an LSTM, c' = f*c + i*g, and the update gate z of a GRU,
@@ -86,7 +88,7 @@ def init_forget_gate_(module: nn.Module, bias: float = 1.0) -> nn.Module:
 
 
 @torch.no_grad()
-def init_orthogonal_(module: nn.Module, gain: float = 1.0) -> nn.Module:
+def init_orthogonal_(module: _Module, gain: float = 1.0) -> _Module:
     """Make each gate's recurrent matrix ``gain`` times an orthogonal one, in all layers inside.
 
     All its singular values are then ``gain``: what an RNN's Jacobians diag(f') W stretch by where
