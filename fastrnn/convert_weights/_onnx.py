@@ -16,7 +16,10 @@ _OPERATORS = {"LSTM": "iofg", "GRU": "zrn", "RNN": "h"}  # ONNX: i, o, f, c; z, 
 _PEEPHOLES = "iof"
 _ACTIVATIONS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh"), "RNN": ("tanh",)}
 _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-_CELLS = ("rnn_tanh", "rnn_relu", "lstm", "peephole_lstm", "gru", "gru_reset_before")
+_CELLS = (
+    *("rnn_tanh", "rnn_relu", "rnn_sigmoid", "lstm", "peephole_lstm", "coupled_lstm"),
+    *("gru", "gru_reset_before"),
+)
 
 
 class OnnxWeights(NamedTuple):
@@ -59,9 +62,10 @@ def from_onnx(
 ) -> Layer:
     """Read the inputs W, R, B and P of an ONNX node, given its attributes under their names.
 
-    The cell is ``lstm``, or ``peephole_lstm`` with P; ``gru`` or, for ``linear_before_reset=0``
-    (ONNX's default), ``gru_reset_before``; ``rnn_tanh`` or ``rnn_relu``.  ``layout`` and
-    ``output_sequence`` say how the node's other inputs and outputs lie, not its weights.
+    The cell is ``lstm``, ``peephole_lstm`` with P or ``coupled_lstm`` with ``input_forget=1``;
+    ``gru`` or, for ``linear_before_reset=0`` (ONNX's default), ``gru_reset_before``; ``rnn_tanh``,
+    ``rnn_relu`` or ``rnn_sigmoid``.  ``layout`` and ``output_sequence`` say how the node's other
+    inputs and outputs lie, not its weights.
 
     Args:
         op_type: "LSTM" (gates i, o, f, c), "GRU" (z, r, h) or "RNN".
@@ -76,14 +80,15 @@ def from_onnx(
         activation_alpha: parameters of activations that no cell here has: must be empty.
         activation_beta: the same.
         clip: must be None.
-        input_forget: must be 0.
+        input_forget: 1 where f = 1 - i, so that the rows of f count for nothing; not with P.  The
+            gate here is f: its rows are those of i, negated.
         layout: 0 or 1; changes nothing here.
         output_sequence: of the first opset; changes nothing here.
 
     Raises:
         ValueError: another operator or attribute; arrays of other shapes or dtypes; or what no
-            cell computes: ``input_forget=1``, ``clip``, activations other than the defaults (and
-            Relu for RNN).
+            cell computes: ``input_forget=1`` with P, ``clip``, activations other than the defaults
+            (and Relu and Sigmoid for RNN).
 
     Source: onnx/docs/Operators.md, opset 22.
 
@@ -104,8 +109,9 @@ def from_onnx(
             "layout, linear_before_reset, input_forget: expected 0 or 1, got "
             f"{layout}, {linear_before_reset}, {input_forget}"
         )
-    if input_forget:
-        raise ValueError("input_forget: expected 0, as no cell here couples the two gates, got 1")
+    if input_forget and (op_type != "LSTM" or P is not None):
+        what = "with P" if op_type == "LSTM" else f"for {op_type}"
+        raise ValueError(f"input_forget: expected 0 {what}, got 1")
     if clip is not None:
         raise ValueError(f"clip: expected none, as no cell here clips its gates, got {clip}")
     directions = _DIRECTIONS[direction]
@@ -116,6 +122,8 @@ def from_onnx(
         if op_type != "LSTM":
             raise ValueError(f"P: expected None, {op_type} has no peepholes")
         cell = "peephole_lstm"
+    if input_forget:
+        cell = "coupled_lstm"
 
     order = _OPERATORS[op_type]
     recurrent = shaped("R", R, (directions, f"{len(order)}*H", "H"))
@@ -127,15 +135,18 @@ def from_onnx(
     kernel = shaped("W", W, (directions, rows, "I"), dtype)
     bias = None if B is None else shaped("B", B, (directions, 2 * rows), dtype)
     peephole = None if P is None else shaped("P", P, (directions, 3 * hidden), dtype)
-    ours = GATES[cell]
+
+    def ours(array: Array) -> Array:
+        return _coupled(array) if input_forget else reorder(array, order, GATES[cell])
+
     return Layer(
         cell,
         tuple(
             Direction(
-                reorder(kernel[d], order, ours),
-                reorder(recurrent[d], order, ours),
-                None if bias is None else reorder(bias[d, :rows], order, ours),
-                None if bias is None else reorder(bias[d, rows:], order, ours),
+                ours(kernel[d]),
+                ours(recurrent[d]),
+                None if bias is None else ours(bias[d, :rows]),
+                None if bias is None else ours(bias[d, rows:]),
                 None if peephole is None else _peephole(peephole[d], _PEEPHOLES, "ifo", hidden),
             )
             for d in range(directions)
@@ -165,12 +176,17 @@ def to_onnx(layer: Layer) -> OnnxWeights:
         attributes["direction"] = "reverse" if layer.reverse else "bidirectional"
     if cell == "gru":
         attributes["linear_before_reset"] = 1
-    if cell == "rnn_relu":
-        attributes["activations"] = ["Relu"] * layer.num_directions
+    if cell in ("rnn_relu", "rnn_sigmoid"):
+        attributes["activations"] = [cell[4:].title()] * layer.num_directions
+    if cell == "coupled_lstm":
+        attributes["input_forget"] = 1
     source = layer.split_biases() if layer.bias else layer
 
+    def theirs(array: Array) -> Array:
+        return _uncoupled(array) if cell == "coupled_lstm" else reorder(array, ours, order)
+
     def stacked(name: str) -> Array:
-        return np.stack([reorder(getattr(d, name), ours, order) for d in source.directions])
+        return np.stack([theirs(getattr(d, name)) for d in source.directions])
 
     bias = peephole = None
     if layer.bias:
@@ -181,6 +197,18 @@ def to_onnx(layer: Layer) -> OnnxWeights:
     return OnnxWeights(
         op_type, stacked("weight_ih"), stacked("weight_hh"), bias, peephole, attributes
     )
+
+
+def _coupled(array: Array) -> Array:
+    """Rows f g o of ONNX's i o f g, where f = 1 - i: s(-a) = 1 - s(a)."""
+    i, o, _, g = np.split(array, 4)
+    return np.concatenate([-i, g, o])
+
+
+def _uncoupled(array: Array) -> Array:
+    """The inverse; rows of f, which count for nothing, are zero."""
+    f, g, o = np.split(array, 3)
+    return np.concatenate([-f, o, np.zeros_like(f), g])
 
 
 def check_attributes(attributes: Mapping[str, Any]) -> None:
@@ -211,6 +239,7 @@ def _cell(
     known = {default: {"LSTM": "lstm", "GRU": "gru", "RNN": "rnn_tanh"}[op_type]}
     if op_type == "RNN":
         known[("relu",) * directions] = "rnn_relu"
+        known[("sigmoid",) * directions] = "rnn_sigmoid"
     if given not in known:
         expected = " or ".join(", ".join(name.title() for name in names) for names in known)
         got = ", ".join(name.title() for name in given)

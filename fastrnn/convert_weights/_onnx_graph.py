@@ -86,8 +86,8 @@ def to_onnx_model(
 ) -> Any:
     """Build an ONNX model that computes a stack of layers, for inference.
 
-    Works for every cell, those included that torch has no layer for; the sizes T and B stay
-    open.  With `from_module` it exports a trained layer without torch's exporter.
+    Works for every cell that ONNX has, those included that torch has no layer for; the sizes T
+    and B stay open.  With `from_module` it exports a trained layer without torch's exporter.
 
     Inputs: ``x`` [T, B, I]; with ``initial_states`` also ``h0`` and, for an LSTM, ``c0``, both
     [D*L, B, H]; with ``sequence_lens`` also ``sequence_lens``, int32 [B].  Outputs: ``y``

@@ -221,6 +221,8 @@ def test_one_direction_at_a_time() -> None:
     for write in (to_tensorflow, to_cudnn, to_haste):
         with pytest.raises(ValueError, match="layer: expected one direction"):
             write(both)
+    with pytest.raises(ValueError, match="got 'multiplicative_lstm'"):
+        to_tensorflow(random_layer("multiplicative_lstm"))
     halves = [Layer("gru", both.directions[d : d + 1]) for d in range(2)]
     read = [from_tensorflow("gru", to_tensorflow(half)) for half in halves]
     x = draw(7, 2, 3, seed=8)
