@@ -44,7 +44,7 @@ def isa_name(isa: int) -> str: ...
 
 # -- build and memory -----------------------------------------------------------
 def build_info() -> dict[str, Any]:
-    """Keys: version, compiler, isas (list), cuda (bool), openmp (bool)."""
+    """Keys: version, compiler, isas, cuda (bool), cuda_architectures, openmp (bool)."""
 
 def num_threads() -> int:
     """Threads a call with ``threads=0`` may use (OpenMP's maximum; 1 in a forked child)."""
@@ -119,8 +119,80 @@ def backward(
     /,
 ) -> None: ...
 
+# -- CUDA ------------------------------------------------------------------------------
+class cuda:
+    """Submodule; there in every build."""
+
+    @staticmethod
+    def devices() -> tuple[int, str]:
+        """Number of GPUs that the driver shows, and where there is none, why."""
+
+    @staticmethod
+    def device_caps(device: int) -> dict[str, Any]:
+        """What plans depend on (csrc/cuda/device.h); RuntimeError with CUDA's words."""
+
+    @staticmethod
+    def columns(cell: int) -> tuple[int, int, list[tuple[int, int, int, int]]]:
+        """Layout of the arrays of a call, in units of H (csrc/cuda/engine.h).
+
+        Slots of gates, columns of grad_gates, and segments: (column of grad_gates, gate, how many,
+        phase) of gates whose recurrent parts have their gradients side by side.
+        """
+
+    # The recurrent part of a layer (csrc/cuda/recurrent.h says what the arrays hold).
+    # sizes: seq_len, batch, hidden, directions, and for forward whether backward will follow.
+    # rows: offsets [T + 1] on the host and on the device, or 0; resets on the device, or 0;
+    #   row_step, row_sequence: row number of time t, sequence b without offsets.
+    # Arrays of steps as (address, stride_t, stride_b), with offsets packed.
+    @staticmethod
+    def refuses(cell: int, number: int) -> str | None: ...
+    @staticmethod
+    def forward(
+        cell: int,
+        number: int,
+        sizes: tuple[int, ...],
+        rows: tuple[int, ...],
+        # gates, weight_hh, bias_ih, bias_hh, unit_params, cells, operand
+        directions: tuple[tuple[int, ...], ...],
+        y: tuple[int, int, int],
+        initial: tuple[int, ...],
+        final: tuple[int, ...],
+        device: int,
+        stream: int,
+        /,
+    ) -> None: ...
+    @staticmethod
+    def backward(
+        cell: int,
+        number: int,
+        sizes: tuple[int, ...],
+        rows: tuple[int, ...],
+        # gates, weight_hh, unit_params, cells, grad_gates, operands (two), grad_states (two),
+        # grad_unit_params
+        directions: tuple[tuple[int, ...], ...],
+        y: tuple[int, int, int],
+        grad_y: tuple[int, int, int],
+        initial: tuple[int, ...],
+        grad_final: tuple[int, ...],
+        grad_initial: tuple[int, ...],
+        device: int,
+        stream: int,
+        /,
+    ) -> None: ...
+
 # -- for tests and the benchmark -------------------------------------------------------
 class testing:
+    class emulated:
+        """The CUDA engine on an emulated GPU; `refuses`, `forward`, `backward` as in `cuda`."""
+
+        @staticmethod
+        def set_seed(seed: int) -> None:
+            """Of the order in which threads run."""
+
+        @staticmethod
+        def test_emulation() -> tuple[int, int]:
+            """The emulation's own tests: how many checks passed, and how many failed."""
+
     @staticmethod
     def activation(name: str, values: Any, isa: int) -> Any:
         """Values of "sigmoid", "tanh" or "exp" on a 1-D array, through the kernels' code."""

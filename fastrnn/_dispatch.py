@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from torch.nn import Parameter
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from fastrnn import _cuda
 from fastrnn._autograd import apply_layer, forward_engine
 from fastrnn._lengths import Rows
 from fastrnn._plan import LayerPlan, StackPlan
@@ -90,6 +91,8 @@ def engine_refuses(
         return "under a torch dispatch mode"
     if _tracing_state() is not None:
         return "under torch.jit.trace"
+    if input.is_cuda and input.layout is _STRIDED:
+        return _cuda.refuses(input, initial, weights, plan)
     if not input.is_cpu or input.layout is not _STRIDED:
         return f"input is a {input.layout} tensor on {input.device}"
     if input.is_neg():  # memory holds the negative of the values
@@ -154,6 +157,8 @@ def run_stack(
     rows: Rows | None = None,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of all layers, with ``dropout`` between them."""
+    if not x.is_cpu:
+        return _cuda.run_stack(plan, x, initial, weights, dropout, rows)
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
         return _run_training(plan, x, initial, weights, dropout, rows)
@@ -224,6 +229,8 @@ def run_step(
     weights: Sequence[Tensor | None],
 ) -> tuple[Tensor, ...]:
     """``(h',)`` or ``(h', c')`` of one step of a cell."""
+    if not x.is_cpu:
+        return _cuda.run_step(plan, x, initial, weights)
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
         c0 = initial[1] if len(initial) == 2 else None

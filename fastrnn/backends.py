@@ -17,8 +17,10 @@ __all__ = [
     "available_isas",
     "build_info",
     "clear_scratch",
+    "cuda_info",
     "current_isa",
     "num_threads",
+    "use_cuda",
     "use_isa",
 ]
 
@@ -100,8 +102,48 @@ class use_isa:  # noqa: N801 - called like a function; a class so that `with` wo
         return f"use_isa({self.name!r})"
 
 
+class use_cuda:  # noqa: N801 - as use_isa
+    """Let the CUDA engine take tensors on a GPU (or not), from now on or inside a ``with`` block.
+
+    It is off at first, unless ``FASTRNN_CUDA=1`` is in the environment: its kernels are tested on
+    an emulated GPU only, and nothing about them has been measured on a real one.  Where it is off
+    or refuses a call, torch computes it as before.  Needs torch.
+
+    >>> with use_cuda(False):
+    ...     pass
+    """
+
+    def __init__(self, on: bool = True) -> None:
+        from fastrnn import _cuda
+
+        self.on = on
+        self._previous = _cuda.set_enabled(on)
+
+    def __enter__(self) -> bool:
+        from fastrnn import _cuda
+
+        _cuda.set_enabled(self.on)
+        return self.on
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from fastrnn import _cuda
+
+        _cuda.set_enabled(self._previous)
+
+    def __repr__(self) -> str:
+        return f"use_cuda({self.on!r})"
+
+
 def build_info() -> dict[str, Any]:
     """What the compiled module is: version, compiler, instruction sets built, CUDA, OpenMP.
+
+    ``cuda`` says whether the CUDA engine was built, ``cuda_architectures`` for what; whether there
+    is a GPU to run it, `cuda_info` finds out.
 
     >>> info = build_info()
     >>> {"version", "compiler", "isas", "cuda", "openmp"} <= set(info)
@@ -110,6 +152,28 @@ def build_info() -> dict[str, Any]:
     from fastrnn._native import core
 
     return core.build_info()
+
+
+def cuda_info() -> dict[str, Any]:
+    """The CUDA engine's state: ``built``, ``architectures``, ``devices`` and, with none, ``why``.
+
+    ``devices`` has one dictionary a GPU: name, compute capability, multiprocessors, memory and
+    registers that plans reckon with.  Never raises for want of a GPU, a driver or a build.
+
+    >>> info = cuda_info()
+    >>> sorted(info)
+    ['architectures', 'built', 'devices', 'why']
+    """
+    from fastrnn._native import core
+
+    build = core.build_info()
+    count, why = core.cuda.devices()
+    return {
+        "built": build["cuda"],
+        "architectures": build["cuda_architectures"],
+        "devices": [core.cuda.device_caps(device) for device in range(count)],
+        "why": why,
+    }
 
 
 def num_threads() -> int:

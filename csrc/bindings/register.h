@@ -4,6 +4,8 @@
 namespace fastrnn {
 
 void register_build(pybind11::module_& m);
+void register_cuda(pybind11::module_& m);
+void register_emulation(pybind11::module_& testing);
 void register_isa(pybind11::module_& m);
 void register_memory(pybind11::module_& m);
 void register_rnn(pybind11::module_& m);

@@ -1,6 +1,7 @@
 #include "bindings/register.h"
 #include "cpu/isa.h"
 #include "cpu/parallel.h"
+#include "cuda/device.h"
 
 namespace py = pybind11;
 
@@ -14,7 +15,10 @@ void register_build(py::module_& m) {
     info["version"] = FASTRNN_VERSION;
     info["compiler"] = FASTRNN_COMPILER;
     info["isas"] = isas;
-    info["cuda"] = false;
+    info["cuda"] = cuda::is_built();
+    py::list architectures;
+    for (const std::string& name : cuda::built_architectures()) architectures.append(name);
+    info["cuda_architectures"] = architectures;
     info["openmp"] = has_openmp();
     return info;
   });

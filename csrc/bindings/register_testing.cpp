@@ -83,6 +83,7 @@ double tile_rate(int itemsize, int isa, int64_t hidden, int gates, double second
 
 void register_testing(py::module_& m) {
   py::module_ t = m.def_submodule("testing", "Native parts, for tests and the benchmark.");
+  register_emulation(t);
   t.def("activation", &activation<float>);
   t.def("activation", &activation<double>);
   t.def("gemm_tile", &gemm_tile<float>);

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fastrnn
+from fastrnn.backends import cuda_info
 from fastrnn.benchmark.machine import cpu_model
 from fastrnn.cli.app import app, fail, friendly_errors
 
@@ -28,13 +29,21 @@ def rows() -> list[tuple[str, str]]:
         ("instruction sets this machine runs", ", ".join(fastrnn.available_isas())),
         ("instruction set in use", fastrnn.current_isa()),
         ("OpenMP", "yes" if build["openmp"] else "no"),
-        ("CUDA", "yes" if build["cuda"] else "no"),
+        ("CUDA engine", _cuda_engine()),
         ("threads of fastrnn", str(fastrnn.num_threads())),
         ("threads of torch", torch_threads),
         ("torch", torch_version),
         ("Python", platform.python_version()),
         ("processor", cpu_model()),
     ]
+
+
+def _cuda_engine() -> str:
+    found = cuda_info()
+    if not found["built"]:
+        return "not built"
+    names = ", ".join(device["name"] for device in found["devices"])
+    return f"built for {', '.join(found['architectures'])}; {names or found['why']}"
 
 
 @app.command()

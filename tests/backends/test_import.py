@@ -97,5 +97,6 @@ def test_build_info() -> None:
     assert info["version"] == fastrnn.__version__
     assert isinstance(info["compiler"], str)
     assert info["compiler"]
-    assert info["cuda"] is False
+    assert isinstance(info["cuda"], bool)
+    assert bool(info["cuda_architectures"]) == info["cuda"]
     assert isinstance(info["openmp"], bool)

@@ -1,0 +1,131 @@
+#pragma once
+// Calls of the CUDA engine as Python passes them (fastrnn/_cuda.py), read into its own structures.
+
+#include "bindings/read_call.h"
+#include "cuda/engine.h"
+
+namespace fastrnn {
+
+inline cuda::StepRows read_step_rows(int64_t seq_len, int64_t batch, const py::tuple& t, const int64_t** offsets) {
+  need_size(t, 5, "rows must hold offsets, offsets on the device, resets, row_step and row_sequence");
+  need(seq_len > 0 && batch > 0 && batch <= INT32_MAX, "sizes must be positive");
+  *offsets = static_cast<const int64_t*>(address(t, 0));
+  cuda::StepRows rows{seq_len,
+                      int(batch),
+                      static_cast<const int64_t*>(address(t, 1)),
+                      static_cast<const uint8_t*>(address(t, 2)),
+                      integer(t, 3),
+                      integer(t, 4)};
+  need(!*offsets == !rows.offsets, "offsets are needed both here and on the device");
+  if (*offsets) {
+    need((*offsets)[0] == 0, "offsets must start at 0");
+    int64_t before = batch;
+    for (int64_t i = 0; i < seq_len; ++i) {
+      const int64_t count = (*offsets)[i + 1] - (*offsets)[i];
+      need(count >= 1 && count <= before, "steps must have at least one row, and no more than the step before");
+      before = count;
+    }
+  }
+  return rows;
+}
+
+inline cuda::StepArray read_step_array(const py::tuple& t) {
+  need_size(t, 3, "an array of steps must hold an address and two strides");
+  return {address(t, 0), integer(t, 1), integer(t, 2)};
+}
+
+inline void read_recurrent_sizes(int cell, int number, const py::tuple& sizes, size_t count) {
+  need(cell >= 0 && cell < num_cells(), "cell: no such number");
+  need(number == kFloat32 || number == kFloat64, "number: the CUDA engine has no such code");
+  need_size(sizes, count, "sizes must hold seq_len, batch, hidden, directions");
+  need(integer(sizes, 2) > 0 && integer(sizes, 2) <= 1 << 24, "hidden must be positive, and at most 2^24");
+  need(integer(sizes, 3) == 1 || integer(sizes, 3) == 2, "directions must be 1 or 2");
+}
+
+inline cuda::Forward read_recurrent_forward(int cell, int number, const py::tuple& sizes, const py::tuple& rows,
+                                            const py::tuple& directions, const py::tuple& y, const py::tuple& initial,
+                                            const py::tuple& final_states, const int64_t** offsets) {
+  read_recurrent_sizes(cell, number, sizes, 5);
+  cuda::Forward call{};
+  call.rows = read_step_rows(integer(sizes, 0), integer(sizes, 1), rows, offsets);
+  call.hidden = int(integer(sizes, 2));
+  call.directions = int(integer(sizes, 3));
+  call.saving = integer(sizes, 4) != 0;
+  need_size(directions, size_t(call.directions), "directions must hold one tuple each");
+  for (int d = 0; d < call.directions; ++d) {
+    const py::tuple t = directions[size_t(d)];
+    need_size(t, 7, "a direction must hold gates, weight_hh, both biases, unit_params, cells and operand");
+    call.direction[d] = {address(t, 0), address(t, 1), address(t, 2), address(t, 3),
+                         address(t, 4), address(t, 5), address(t, 6)};
+  }
+  call.y = read_step_array(y);
+  const int states = cell_traits(cell).states;
+  read_states(initial, states, call.initial, "initial must hold one address a state");
+  read_states(final_states, states, call.final_states, "final must hold one address a state");
+  return call;
+}
+
+inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tuple& sizes, const py::tuple& rows,
+                                              const py::tuple& directions, const py::tuple& y, const py::tuple& grad_y,
+                                              const py::tuple& initial, const py::tuple& grad_final,
+                                              const py::tuple& grad_initial, const int64_t** offsets) {
+  read_recurrent_sizes(cell, number, sizes, 4);
+  cuda::Backward call{};
+  call.rows = read_step_rows(integer(sizes, 0), integer(sizes, 1), rows, offsets);
+  call.hidden = int(integer(sizes, 2));
+  call.directions = int(integer(sizes, 3));
+  need_size(directions, size_t(call.directions), "directions must hold one tuple each");
+  for (int d = 0; d < call.directions; ++d) {
+    const py::tuple t = directions[size_t(d)];
+    need_size(t, 10,
+              "a direction must hold gates, weight_hh, unit_params, cells, grad_gates, two operands, two "
+              "gradients of states and grad_unit_params");
+    call.direction[d] = {address(t, 0),
+                         address(t, 1),
+                         address(t, 2),
+                         address(t, 3),
+                         address(t, 4),
+                         {address(t, 5), address(t, 6)},
+                         {address(t, 7), address(t, 8)},
+                         address(t, 9)};
+  }
+  call.y = read_step_array(y);
+  call.d_y = read_step_array(grad_y);
+  const int states = cell_traits(cell).states;
+  read_states(initial, states, call.initial, "initial must hold one address a state");
+  read_states(grad_final, states, call.d_final, "grad_final must hold one address a state");
+  read_states(grad_initial, states, call.d_initial, "grad_initial must hold one address a state");
+  return call;
+}
+
+/// forward, backward and refuses of an engine, into a module.
+inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
+  m.def("refuses", [engine](int cell, int number) -> py::object {
+    need(cell >= 0 && cell < num_cells(), "cell: no such number");
+    const char* const reason = engine().refuses(cell, number);
+    return reason ? py::object(py::str(reason)) : py::none();
+  });
+  m.def("forward", [engine](int cell, int number, const py::tuple& sizes, const py::tuple& rows,
+                            const py::tuple& directions, const py::tuple& y, const py::tuple& initial,
+                            const py::tuple& final_states, int device, uintptr_t stream) {
+    const int64_t* offsets;
+    const cuda::Forward call =
+        read_recurrent_forward(cell, number, sizes, rows, directions, y, initial, final_states, &offsets);
+    need(engine().refuses(cell, number) == nullptr, "the CUDA engine does not run this cell");
+    const py::gil_scoped_release release;
+    engine().forward(cell, number, call, offsets, device, reinterpret_cast<void*>(stream));
+  });
+  m.def("backward",
+        [engine](int cell, int number, const py::tuple& sizes, const py::tuple& rows, const py::tuple& directions,
+                 const py::tuple& y, const py::tuple& grad_y, const py::tuple& initial, const py::tuple& grad_final,
+                 const py::tuple& grad_initial, int device, uintptr_t stream) {
+          const int64_t* offsets;
+          const cuda::Backward call = read_recurrent_backward(cell, number, sizes, rows, directions, y, grad_y, initial,
+                                                              grad_final, grad_initial, &offsets);
+          need(engine().refuses(cell, number) == nullptr, "the CUDA engine does not run this cell");
+          const py::gil_scoped_release release;
+          engine().backward(cell, number, call, offsets, device, reinterpret_cast<void*>(stream));
+        });
+}
+
+}  // namespace fastrnn

@@ -1,0 +1,98 @@
+#pragma once
+// A cell as kernels see it: constants of its phases, its states before a step, its values in memory.
+
+#include "cells/cells.h"
+#include "cuda/ops.h"
+#include "cuda/recurrent.h"
+#include "math/scalar.h"
+
+namespace fastrnn {
+namespace FASTRNN_BACKEND {
+
+using cuda::Backward;
+using cuda::BackwardDirection;
+using cuda::Forward;
+using cuda::ForwardDirection;
+using cuda::StepArray;
+using cuda::StepRows;
+
+/// One of the phases of a step. Constants, because a function could not read the cell's arrays on a GPU.
+template <class Cell, int kPhase>
+struct PhaseView {
+  static constexpr int kGates = Cell::kPhaseGates[kPhase], kSplits = Cell::kPhaseSplit[kPhase];
+  static constexpr int kJoint = kGates - kSplits;
+  /// Of the phase's gates among all, and of its split gates among all split ones.
+  static constexpr int kFirstGate = kPhase ? Cell::kPhaseGates[0] : 0, kFirstSplit = kPhase ? Cell::kPhaseSplit[0] : 0;
+
+  /// Where a row of d_gates has the gradient of the recurrent part of gate k / H, unit k % H.
+  FASTRNN_DEVICE static int64_t hidden_column(int64_t k, int64_t hidden) {
+    return k + hidden * (k < kJoint * hidden ? kFirstGate : Cell::kGates + kFirstSplit - kJoint);
+  }
+};
+
+template <class Cell>
+struct CellView {
+  static constexpr int kLast = Cell::kPhases - 1;
+  using First = PhaseView<Cell, 0>;
+  using Last = PhaseView<Cell, kLast>;
+  static constexpr int kSlots = Cell::kGates > Cell::kReserve ? Cell::kGates : Cell::kReserve;
+  static constexpr int kGradients = Cell::kGates + First::kSplits + (kLast ? Last::kSplits : 0);  // of d_gates, times H
+};
+
+/// N values of one unit, H apart.
+template <int N, class T>
+FASTRNN_DEVICE Pack<ScalarValue<T>, N> load_values(const T* p, int64_t hidden) {
+  Pack<ScalarValue<T>, N> values;
+#pragma unroll
+  for (int k = 0; k < N; ++k) values[k] = ScalarValue<T>(p[k * hidden]);
+  return values;
+}
+template <class T, int N>
+FASTRNN_DEVICE void store_values(const Pack<ScalarValue<T>, N>& values, T* p, int64_t hidden) {
+#pragma unroll
+  for (int k = 0; k < N; ++k) p[k * hidden] = values[k].v;
+}
+
+/// Where row b of time t finds the states before it: a row of an earlier step, of the initial states, or zeros.
+struct Before {
+  enum Kind { kZeros, kInitial, kRow } kind;
+  int64_t time;
+};
+FASTRNN_DEVICE Before before(const StepRows& rows, int64_t t, int b, int direction) {
+  if (rows.resets_at(t, b)) return {Before::kZeros, 0};
+  const int64_t neighbor = direction ? t + 1 : t - 1;
+  return b < rows.count(neighbor) ? Before{Before::kRow, neighbor} : Before{Before::kInitial, 0};
+}
+
+/// The row of h before row b of time t, or null for zeros.
+template <class T, class Call>
+FASTRNN_DEVICE const T* hidden_before(const Call& call, int64_t t, int b, int d) {
+  const Before from = before(call.rows, t, b, d);
+  if (from.kind == Before::kRow)
+    return static_cast<const T*>(call.y.data) + call.y.offset(call.rows, from.time, b) + d * call.hidden;
+  if (from.kind == Before::kZeros || !call.initial[0]) return nullptr;
+  return static_cast<const T*>(call.initial[0]) + (int64_t(d) * call.rows.batch + b) * call.hidden;
+}
+
+/// All states of unit u before row b of time t; `running` where only the latest cell states are kept.
+template <class Cell, class T, class Call>
+FASTRNN_DEVICE Pack<ScalarValue<T>, Cell::kStates> states_before(const Call& call, const T* cells, bool running,
+                                                                 int64_t t, int b, int u, int d) {
+  Pack<ScalarValue<T>, Cell::kStates> states;
+  const T* const h = hidden_before<T>(call, t, b, d);
+  states[0] = ScalarValue<T>(h ? h[u] : T(0));
+  if constexpr (Cell::kStates > 1) {
+    const int64_t H = call.hidden;
+    const Before from = before(call.rows, t, b, d);
+    T value(0);
+    if (from.kind == Before::kRow)
+      value = cells[(running ? b : call.rows.row(from.time, b)) * H + u];
+    else if (from.kind == Before::kInitial && call.initial[1])
+      value = static_cast<const T*>(call.initial[1])[(int64_t(d) * call.rows.batch + b) * H + u];
+    states[1] = ScalarValue<T>(value);
+  }
+  return states;
+}
+
+}  // namespace FASTRNN_BACKEND
+}  // namespace fastrnn

@@ -1,0 +1,39 @@
+#pragma once
+// The CUDA engine's way in, without CUDA's headers. The same table of functions exists for the GPU and, in tests, for
+// the emulation.
+
+#include <string>
+
+#include "cuda/recurrent.h"
+
+namespace fastrnn {
+namespace cuda {
+
+/// Runs on a stream (a cudaStream_t, as torch gives it) of a device; returns before it has run. Where sequences differ
+/// in length, `offsets` is the host's copy of rows.offsets. Throws std::runtime_error with CUDA's words.
+struct Engine {
+  /// Why a cell does not run here, or null. number: kFloat32 or kFloat64.
+  const char* (*refuses)(int cell, int number);
+  void (*forward)(int cell, int number, const Forward& call, const int64_t* offsets, int device, void* stream);
+  void (*backward)(int cell, int number, const Backward& call, const int64_t* offsets, int device, void* stream);
+};
+
+const Engine& engine();
+
+/// Gates whose recurrent part has its gradients in neighboring columns of d_gates: rows [gate, gate + count) of
+/// weight_hh (times H) go with columns [column, column + count), and with what that phase's weights met.
+struct Segment {
+  int column, gate, count, phase;
+};
+
+/// How the arrays of a call are laid out, in units of H; it follows from the cell's constants.
+struct Columns {
+  int slots;      // columns of gates
+  int gradients;  // of d_gates
+  int num_segments;
+  Segment segments[2 * kMaxPhases];
+};
+Columns columns_of(int cell);
+
+}  // namespace cuda
+}  // namespace fastrnn

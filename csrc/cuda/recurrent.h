@@ -1,0 +1,84 @@
+#pragma once
+// What one call of the CUDA engine works on: the recurrent part of one layer, one or two directions. Its products over
+// all steps (the input's with its weights, the gradients of all weights and of the input) are the caller's, through
+// torch. All addresses are the device's unless they say otherwise; whoever fills it owns the memory.
+
+#include <stdint.h>
+
+#include "core/layer.h"
+
+namespace fastrnn {
+namespace cuda {
+
+/// Which rows the steps have, and where they lie. Row b of a step belongs to sequence b; sequences of different
+/// lengths are numbered from the longest to the shortest, so that a step has the first few, and everything that has
+/// rows is packed: the rows of the first step, then those of the second, ...
+struct StepRows {
+  int64_t seq_len;
+  int batch;
+  const int64_t* offsets;          // [T + 1], sums of the steps' numbers of rows; null: every step has all
+  const uint8_t* resets;           // one a row, in packed order: 1 zeroes the state before it; null: none
+  int64_t row_step, row_sequence;  // with null offsets: row number = t * row_step + b * row_sequence
+
+  FASTRNN_HD int64_t time_of(int64_t step, int direction) const { return direction ? seq_len - 1 - step : step; }
+  FASTRNN_HD int count(int64_t t) const {
+    if (t < 0 || t >= seq_len) return 0;
+    return offsets ? int(offsets[t + 1] - offsets[t]) : batch;
+  }
+  FASTRNN_HD int64_t row(int64_t t, int b) const {
+    return offsets ? offsets[t] + b : t * row_step + int64_t(b) * row_sequence;
+  }
+  FASTRNN_HD bool resets_at(int64_t t, int b) const {
+    return resets && resets[offsets ? offsets[t] + b : t * batch + b];
+  }
+};
+
+/// Features of the rows of all steps, contiguous in a row. Packed where sequences differ in length.
+struct StepArray {
+  void* data;
+  int64_t stride_t, stride_b;  // in elements; stride_t counts for nothing where rows are packed
+
+  FASTRNN_HD int64_t offset(const StepRows& rows, int64_t t, int b) const {
+    return (rows.offsets ? rows.offsets[t] * stride_b : t * stride_t) + int64_t(b) * stride_b;
+  }
+};
+
+/// slots = max(gates, reserve) of the cell; a row's value k of unit u is at [row, k * H + u].
+struct ForwardDirection {
+  void* gates;  // [rows, slots * H]: x W_ih^T without bias; where the call saves, it leaves the cell's reserve there
+  const void *weight_hh, *bias_ih, *bias_hh, *unit_params;  // both biases or none
+  void* cells;    // saving: [rows, H], the cell state after each row; else scratch [B, H]; null for cells without
+  void* operand;  // scratch [B, H], for cells of two phases
+};
+
+struct Forward {
+  StepRows rows;
+  int hidden, directions;
+  bool saving;
+  ForwardDirection direction[kMaxDirections];
+  StepArray y;                      // [.., D * H]
+  const void* initial[kMaxStates];  // [D, B, H] each; null: zeros
+  void* final_states[kMaxStates];   // [D, B, H] each; rows of sequences without steps are left alone
+};
+
+struct BackwardDirection {
+  const void *gates, *weight_hh, *unit_params, *cells;  // as forward left them
+  void* d_gates;  // [rows, (gates + splits) * H], output: gradients of the input's part of all gates, then of the
+                  // recurrent part of those gates that keep it apart
+  void* operands[kMaxPhases];  // [rows, H] each, output: what the weights of each phase were multiplied with
+  void* d_states[kMaxStates];  // scratch [B, H]: gradients on the way from step to step
+  void* d_unit_params;         // [B, P * H], output: each sequence's part; null where the cell has none
+};
+
+struct Backward {
+  StepRows rows;
+  int hidden, directions;
+  BackwardDirection direction[kMaxDirections];
+  const void* initial[kMaxStates];
+  StepArray y, d_y;                 // d_y.data may be null: zeros
+  const void* d_final[kMaxStates];  // may be null: zeros
+  void* d_initial[kMaxStates];      // null: not wanted; rows of sequences without steps are left alone
+};
+
+}  // namespace cuda
+}  // namespace fastrnn
