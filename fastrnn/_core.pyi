@@ -128,8 +128,53 @@ class cuda:
         """Number of GPUs that the driver shows, and where there is none, why."""
 
     @staticmethod
-    def device_caps(device: int) -> dict[str, Any]:
-        """What plans depend on (csrc/cuda/device.h); RuntimeError with CUDA's words."""
+    def device_caps(device: int) -> cuda.DeviceCaps:
+        """Of a GPU; RuntimeError with CUDA's words."""
+
+    class DeviceCaps:
+        """What plans depend on; csrc/cuda/device.h."""
+
+        name: str
+        major: int
+        minor: int
+        multiprocessors: int
+        shared_per_block: int
+        shared_per_sm: int
+        registers_per_sm: int
+        threads_per_sm: int
+        max_cluster: int
+        cooperative: bool
+
+    class Plan:
+        """How a call runs; csrc/cuda/plan.h."""
+
+        mode: str  # "stepwise", "block", "cluster" or "grid"
+        weights: str  # "memory", "registers" or "shared memory"
+        threads: int
+        units: int
+        slices: int
+        groups: int
+        group_rows: int
+        shared_bytes: int
+        microseconds: float  # a step, by the model
+        why: str
+        def scratch_bytes(self, directions: int) -> int: ...
+
+    @staticmethod
+    def make_plan(
+        device: cuda.DeviceCaps,
+        cell: int,
+        number: int,
+        backward: bool,
+        batch: int,
+        hidden: int,
+        directions: int,
+        only: tuple[int, int, int, int],  # mode, slices, group_rows, weights; -1, 0, 0, -1: any
+        /,
+    ) -> cuda.Plan: ...
+    @staticmethod
+    def failures(device: int) -> int:
+        """Whether kernels have given up waiting for others since this was last asked."""
 
     @staticmethod
     def columns(cell: int) -> tuple[int, int, list[tuple[int, int, int, int]]]:
@@ -150,6 +195,8 @@ class cuda:
     def forward(
         cell: int,
         number: int,
+        plan: cuda.Plan,
+        scratch: int,
         sizes: tuple[int, ...],
         rows: tuple[int, ...],
         # gates, weight_hh, bias_ih, bias_hh, unit_params, cells, operand
@@ -165,6 +212,8 @@ class cuda:
     def backward(
         cell: int,
         number: int,
+        plan: cuda.Plan,
+        scratch: int,
         sizes: tuple[int, ...],
         rows: tuple[int, ...],
         # gates, weight_hh, unit_params, cells, grad_gates, operands (two), grad_states (two),

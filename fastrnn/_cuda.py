@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,10 @@ __all__ = [
     "apply_layer",
     "device_engine",
     "emulated_engine",
+    "Only",
     "enabled",
+    "plan_of",
+    "plan_only",
     "refuses",
     "run_stack",
     "run_step",
@@ -45,12 +48,60 @@ class Engine(NamedTuple):
 
     functions: Any  # core.cuda or core.testing.emulated
     stream: Callable[[Tensor], int]  # of a tensor's device: the one that torch uses now
+    caps: Callable[[int], Any]  # what plans depend on, of a device
 
 
 device_engine = Engine(
-    core.cuda, lambda tensor: int(torch.cuda.current_stream(tensor.device).cuda_stream)
+    core.cuda,
+    lambda tensor: int(torch.cuda.current_stream(tensor.device).cuda_stream),
+    core.cuda.device_caps,
 )
-emulated_engine = Engine(core.testing.emulated, lambda tensor: 0)  # noqa: ARG005
+
+
+def _emulated_caps(device: int) -> Any:  # noqa: ARG001
+    """An H100's."""
+    caps = core.cuda.DeviceCaps()
+    caps.name = "emulated"
+    caps.major, caps.minor = 9, 0
+    caps.multiprocessors = 132
+    caps.shared_per_block = caps.shared_per_sm = 227 << 10
+    caps.registers_per_sm = 1 << 16
+    caps.threads_per_sm = 2048
+    caps.max_cluster = 16
+    caps.cooperative = True
+    return caps
+
+
+emulated_engine = Engine(core.testing.emulated, lambda tensor: 0, _emulated_caps)  # noqa: ARG005
+
+MODES = ("stepwise", "block", "cluster", "grid")
+_WEIGHTS = ("memory", "registers", "shared")
+
+
+class Only(NamedTuple):
+    """What plans must keep to, for tuning and tests; -1 and 0 mean anything."""
+
+    mode: int = -1
+    slices: int = 0
+    group_rows: int = 0
+    weights: int = -1
+
+    @classmethod
+    def read(cls, text: str) -> Only:
+        """Of ``mode=grid,slices=8,group_rows=2,weights=shared``, each of them if wanted."""
+        given: dict[str, int] = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.partition("=")
+            if name not in cls._fields:
+                raise ValueError(f"FASTRNN_CUDA_PLAN: {name!r} is none of {', '.join(cls._fields)}")
+            words = {"mode": MODES, "weights": _WEIGHTS}.get(name)
+            if words is None:
+                given[name] = int(value)
+            elif value in words:
+                given[name] = words.index(value)
+            else:
+                raise ValueError(f"FASTRNN_CUDA_PLAN: {value!r} is none of {', '.join(words)}")
+        return cls(**given)
 
 
 def enabled() -> bool:
@@ -63,6 +114,7 @@ class _Switch:
 
     def __init__(self) -> None:
         self.on = os.environ.get("FASTRNN_CUDA", "0") == "1"
+        self.only = Only.read(os.environ.get("FASTRNN_CUDA_PLAN", ""))
 
 
 _switch = _Switch()
@@ -72,6 +124,51 @@ def set_enabled(on: bool) -> bool:
     """Switch; returns what it was before."""
     before, _switch.on = _switch.on, on
     return before
+
+
+def plan_only(only: Only) -> Only:
+    """Have plans keep to something from now on; returns what it was before."""
+    before, _switch.only = _switch.only, only
+    return before
+
+
+@cache
+def _caps(engine: Engine, device: int) -> Any:
+    return engine.caps(device)
+
+
+@lru_cache(maxsize=4096)
+def _make_plan(
+    engine: Engine,
+    device: int,
+    cell: int,
+    number: int,
+    backward: bool,
+    batch_size: int,
+    hidden_size: int,
+    num_directions: int,
+    only: Only,
+) -> Any:
+    caps = _caps(engine, device)
+    return core.cuda.make_plan(
+        caps, cell, number, backward, batch_size, hidden_size, num_directions, only
+    )
+
+
+def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any:
+    """How a layer's call would run: a ``core.cuda.Plan``."""
+    _, batch_size, _, hidden_size, num_directions = plan.sizes[:5]
+    return _make_plan(
+        engine,
+        device,
+        plan.cell,
+        plan.number,
+        backward,
+        batch_size,
+        hidden_size,
+        num_directions,
+        _switch.only,
+    )
 
 
 class _Columns(NamedTuple):
@@ -121,6 +218,18 @@ class _Shape:
 
     def sizes(self) -> tuple[int, int, int, int]:
         return self.seq_len, self.batch_size, self.hidden_size, self.num_directions
+
+    def plan_call(self, x: Tensor, backward: bool) -> tuple[Any, Tensor | None]:
+        """The plan, and memory for it."""
+        device = x.device.index or 0
+        if x.is_cuda and self.engine.functions.failures(device):
+            raise RuntimeError(
+                "fastrnn: blocks of an earlier call on this GPU waited for others in vain (longer "
+                "than FASTRNN_CUDA_PATIENCE, 10 seconds if not set); its results are wrong"
+            )
+        how = plan_of(self.engine, self.plan, device, backward)
+        size = how.scratch_bytes(self.num_directions)
+        return how, x.new_empty((size,), dtype=torch.uint8) if size else None
 
     def steps_at(self, values: Tensor | None) -> tuple[int, int, int]:
         """Address and strides of [T, B, F], or of packed rows [rows, F]."""
@@ -273,9 +382,12 @@ def _forward(
     )
     given = [_state(shape, state) for state in initial]
     finals = [_new_state(shape, x, state) for state in given]
+    how, scratch = shape.plan_call(x, backward=False)
     shape.engine.functions.forward(
         plan.cell,
         plan.number,
+        how,
+        _at(scratch),
         (*shape.sizes(), int(saving)),
         shape.rows_at(),
         tuple(directions),
@@ -331,9 +443,12 @@ def _backward(
         _new_state(shape, x, grad) if want else None
         for grad, want in zip(given_final, wanted[1 : 1 + states], strict=True)
     ]
+    how, scratch = shape.plan_call(x, backward=True)
     shape.engine.functions.backward(
         plan.cell,
         plan.number,
+        how,
+        _at(scratch),
         shape.sizes(),
         shape.rows_at(),
         tuple(directions),

@@ -102,6 +102,11 @@ class use_isa:  # noqa: N801 - called like a function; a class so that `with` wo
         return f"use_isa({self.name!r})"
 
 
+def _describe(caps: Any) -> dict[str, Any]:
+    names = [name for name in dir(caps) if not name.startswith("_")]
+    return {name: getattr(caps, name) for name in names}
+
+
 class use_cuda:  # noqa: N801 - as use_isa
     """Let the CUDA engine take tensors on a GPU (or not), from now on or inside a ``with`` block.
 
@@ -171,7 +176,7 @@ def cuda_info() -> dict[str, Any]:
     return {
         "built": build["cuda"],
         "architectures": build["cuda_architectures"],
-        "devices": [core.cuda.device_caps(device) for device in range(count)],
+        "devices": [_describe(core.cuda.device_caps(device)) for device in range(count)],
         "why": why,
     }
 

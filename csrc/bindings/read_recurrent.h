@@ -98,6 +98,24 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
   return call;
 }
 
+/// A plan that was made for another call would write where nothing is.
+inline void need_fit(const cuda::Engine& engine, int cell, int number, const cuda::Running& how, int batch, int hidden,
+                     int directions, bool backward) {
+  need(engine.refuses(cell, number) == nullptr, "the CUDA engine does not run this cell");
+  const cuda::Placement& place = how.placement;
+  if (place.mode == cuda::Mode::kStepwise) return;
+  const CellTraits& traits = cell_traits(cell);
+  bool fits = number == kFloat32 && place.phases == traits.phases &&
+              int64_t(place.groups) * place.group_rows >= batch && int64_t(place.slices) * place.units >= hidden;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const int gates = traits.phase_gates[phase];
+    fits = fits && place.outputs[phase] == (backward ? 1 : gates) &&
+           place.depth[phase] == (backward ? gates * hidden : hidden);
+  }
+  need(fits, "the plan was made for another call");
+  need(how.scratch || cuda::scratch_bytes(place, directions) == 0, "the plan needs scratch memory");
+}
+
 /// forward, backward and refuses of an engine, into a module.
 inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
   m.def("refuses", [engine](int cell, int number) -> py::object {
@@ -105,27 +123,29 @@ inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
     const char* const reason = engine().refuses(cell, number);
     return reason ? py::object(py::str(reason)) : py::none();
   });
-  m.def("forward", [engine](int cell, int number, const py::tuple& sizes, const py::tuple& rows,
-                            const py::tuple& directions, const py::tuple& y, const py::tuple& initial,
-                            const py::tuple& final_states, int device, uintptr_t stream) {
-    const int64_t* offsets;
+  m.def("forward", [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
+                            const py::tuple& rows, const py::tuple& directions, const py::tuple& y,
+                            const py::tuple& initial, const py::tuple& final_states, int device, uintptr_t stream) {
+    cuda::Running how{plan.placement, reinterpret_cast<void*>(scratch), nullptr, device,
+                      reinterpret_cast<void*>(stream)};
     const cuda::Forward call =
-        read_recurrent_forward(cell, number, sizes, rows, directions, y, initial, final_states, &offsets);
-    need(engine().refuses(cell, number) == nullptr, "the CUDA engine does not run this cell");
+        read_recurrent_forward(cell, number, sizes, rows, directions, y, initial, final_states, &how.offsets);
+    need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, false);
     const py::gil_scoped_release release;
-    engine().forward(cell, number, call, offsets, device, reinterpret_cast<void*>(stream));
+    engine().forward(cell, number, call, how);
   });
-  m.def("backward",
-        [engine](int cell, int number, const py::tuple& sizes, const py::tuple& rows, const py::tuple& directions,
-                 const py::tuple& y, const py::tuple& grad_y, const py::tuple& initial, const py::tuple& grad_final,
-                 const py::tuple& grad_initial, int device, uintptr_t stream) {
-          const int64_t* offsets;
-          const cuda::Backward call = read_recurrent_backward(cell, number, sizes, rows, directions, y, grad_y, initial,
-                                                              grad_final, grad_initial, &offsets);
-          need(engine().refuses(cell, number) == nullptr, "the CUDA engine does not run this cell");
-          const py::gil_scoped_release release;
-          engine().backward(cell, number, call, offsets, device, reinterpret_cast<void*>(stream));
-        });
+  m.def("backward", [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
+                             const py::tuple& rows, const py::tuple& directions, const py::tuple& y,
+                             const py::tuple& grad_y, const py::tuple& initial, const py::tuple& grad_final,
+                             const py::tuple& grad_initial, int device, uintptr_t stream) {
+    cuda::Running how{plan.placement, reinterpret_cast<void*>(scratch), nullptr, device,
+                      reinterpret_cast<void*>(stream)};
+    const cuda::Backward call = read_recurrent_backward(cell, number, sizes, rows, directions, y, grad_y, initial,
+                                                        grad_final, grad_initial, &how.offsets);
+    need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, true);
+    const py::gil_scoped_release release;
+    engine().backward(cell, number, call, how);
+  });
 }
 
 }  // namespace fastrnn

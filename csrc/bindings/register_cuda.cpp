@@ -6,19 +6,49 @@
 namespace fastrnn {
 namespace {
 
-py::dict describe(const cuda::DeviceCaps& caps) {
-  py::dict d;
-  d["name"] = caps.name;
-  d["major"] = caps.major;
-  d["minor"] = caps.minor;
-  d["multiprocessors"] = caps.multiprocessors;
-  d["shared_per_block"] = caps.shared_per_block;
-  d["shared_per_sm"] = caps.shared_per_sm;
-  d["registers_per_sm"] = caps.registers_per_sm;
-  d["threads_per_sm"] = caps.threads_per_sm;
-  d["max_cluster"] = caps.max_cluster;
-  d["cooperative"] = caps.cooperative;
-  return d;
+void define_plans(py::module_& m) {
+  using cuda::DeviceCaps;
+  py::class_<DeviceCaps>(m, "DeviceCaps")
+      .def(py::init<>())
+      .def_readwrite("name", &DeviceCaps::name)
+      .def_readwrite("major", &DeviceCaps::major)
+      .def_readwrite("minor", &DeviceCaps::minor)
+      .def_readwrite("multiprocessors", &DeviceCaps::multiprocessors)
+      .def_readwrite("shared_per_block", &DeviceCaps::shared_per_block)
+      .def_readwrite("shared_per_sm", &DeviceCaps::shared_per_sm)
+      .def_readwrite("registers_per_sm", &DeviceCaps::registers_per_sm)
+      .def_readwrite("threads_per_sm", &DeviceCaps::threads_per_sm)
+      .def_readwrite("max_cluster", &DeviceCaps::max_cluster)
+      .def_readwrite("cooperative", &DeviceCaps::cooperative);
+  const auto property = [](auto member) { return [member](const cuda::Plan& plan) { return plan.placement.*member; }; };
+  using cuda::Placement;
+  py::class_<cuda::Plan>(m, "Plan")
+      .def_property_readonly("mode", [](const cuda::Plan& p) { return cuda::name_of(p.placement.mode); })
+      .def_property_readonly("weights", [](const cuda::Plan& p) { return cuda::name_of(p.placement.weights); })
+      .def_property_readonly("threads", property(&Placement::threads))
+      .def_property_readonly("units", property(&Placement::units))
+      .def_property_readonly("slices", property(&Placement::slices))
+      .def_property_readonly("groups", property(&Placement::groups))
+      .def_property_readonly("group_rows", property(&Placement::group_rows))
+      .def_property_readonly("shared_bytes", [](const cuda::Plan& p) { return p.placement.shared_floats * 4; })
+      .def_readonly("microseconds", &cuda::Plan::microseconds)
+      .def_readonly("why", &cuda::Plan::why)
+      .def("scratch_bytes",
+           [](const cuda::Plan& p, int directions) { return cuda::scratch_bytes(p.placement, directions); })
+      .def("__repr__", [](const cuda::Plan& p) { return "<Plan: " + p.why + ">"; });
+  m.def("make_plan", [](const DeviceCaps& device, int cell, int number, bool backward, int64_t batch, int64_t hidden,
+                        int directions, const py::tuple& only) {
+    need(cell >= 0 && cell < num_cells(), "cell: no such number");
+    need(is_number(number), "number: no such code");
+    need(batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24, "sizes must be positive, and not huge");
+    need(directions == 1 || directions == 2, "directions must be 1 or 2");
+    need_size(only, 4, "only must hold mode, slices, group_rows, weights");
+    need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared),
+         "only: no such mode, or place of weights");
+    const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
+                                   int(integer(only, 3))};
+    return cuda::make_plan(device, cell_traits(cell), {int(batch), int(hidden), directions, number, backward}, given);
+  });
 }
 
 }  // namespace
@@ -30,7 +60,9 @@ void register_cuda(py::module_& m) {
     const int count = cuda::device_count(&why);
     return py::make_tuple(count, why);
   });
-  c.def("device_caps", [](int device) { return describe(cuda::query_device(device)); });
+  define_plans(c);
+  c.def("device_caps", &cuda::query_device);
+  c.def("failures", [](int device) { return cuda::engine().failures(device); });
   c.def("columns", [](int cell) {
     need(cell >= 0 && cell < num_cells(), "cell: no such number");
     const cuda::Columns columns = cuda::columns_of(cell);

@@ -42,7 +42,7 @@ struct CellView {
 /// N values of one unit, H apart.
 template <int N, class T>
 FASTRNN_DEVICE Pack<ScalarValue<T>, N> load_values(const T* p, int64_t hidden) {
-  Pack<ScalarValue<T>, N> values;
+  Pack<ScalarValue<T>, N> values{};
 #pragma unroll
   for (int k = 0; k < N; ++k) values[k] = ScalarValue<T>(p[k * hidden]);
   return values;

@@ -4,18 +4,11 @@
 #include <algorithm>
 
 #include "core/number.h"
+#include "cuda/drive.h"
 #include "cuda/stepwise.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
-
-/// Whether the kernels know all that the cell needs. The others are left to torch's operations.
-template <class Cell>
-constexpr const char* refusal_of() {
-  if (Cell::kNormalizesGates || Cell::kNormalizesState) return "the CUDA engine has no layer normalization yet";
-  if (Cell::kOperandHasState) return "the CUDA engine has no products with further states yet";
-  return nullptr;
-}
 
 /// Rows of a step in the direction that has more.
 inline int rows_of_step(const StepRows& rows, const int64_t* offsets, int directions, int64_t step) {
@@ -68,29 +61,22 @@ void backward_stepwise(const Backward& call, const int64_t* offsets, Stream stre
   }
 }
 
-struct CellLaunches {
-  const char* refusal;
+struct StepwiseLaunches {
   void (*forward[2])(const Forward&, const int64_t*, Stream);
   void (*backward[2])(const Backward&, const int64_t*, Stream);
 };
 
 #define FASTRNN_LAUNCHES(Cell)                                      \
-  {refusal_of<Cell>(),                                              \
-   {forward_stepwise<Cell, float>, forward_stepwise<Cell, double>}, \
+  {{forward_stepwise<Cell, float>, forward_stepwise<Cell, double>}, \
    {backward_stepwise<Cell, float>, backward_stepwise<Cell, double>}},
-constexpr CellLaunches kLaunches[] = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCHES)};
+constexpr StepwiseLaunches kStepwise[] = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCHES)};
 #undef FASTRNN_LAUNCHES
 
-inline const char* refuses(int cell, int number) {
-  if (number != kFloat32 && number != kFloat64) return "the CUDA engine has no half-precision kernels yet";
-  return kLaunches[cell].refusal;
+void run_stepwise(int cell, int number, const Forward& call, const int64_t* offsets, Stream stream) {
+  kStepwise[cell].forward[number == kFloat64](call, offsets, stream);
 }
-
-inline void run_forward(int cell, int number, const Forward& call, const int64_t* offsets, Stream stream) {
-  kLaunches[cell].forward[number == kFloat64](call, offsets, stream);
-}
-inline void run_backward(int cell, int number, const Backward& call, const int64_t* offsets, Stream stream) {
-  kLaunches[cell].backward[number == kFloat64](call, offsets, stream);
+void run_stepwise(int cell, int number, const Backward& call, const int64_t* offsets, Stream stream) {
+  kStepwise[cell].backward[number == kFloat64](call, offsets, stream);
 }
 
 }  // namespace FASTRNN_BACKEND

@@ -4,18 +4,29 @@
 
 #include <string>
 
+#include "cuda/plan.h"
 #include "cuda/recurrent.h"
 
 namespace fastrnn {
 namespace cuda {
 
-/// Runs on a stream (a cudaStream_t, as torch gives it) of a device; returns before it has run. Where sequences differ
-/// in length, `offsets` is the host's copy of rows.offsets. Throws std::runtime_error with CUDA's words.
+/// How a call runs: the plan's placement, and the memory that it needs.
+struct Running {
+  Placement placement;
+  void* scratch;           // scratch_bytes of it, on the device; null where that is 0
+  const int64_t* offsets;  // where sequences differ in length, the host's copy of rows.offsets
+  int device;
+  void* stream;  // a cudaStream_t, as torch gives it
+};
+
+/// Calls return before they have run. They throw std::runtime_error with CUDA's words.
 struct Engine {
   /// Why a cell does not run here, or null. number: kFloat32 or kFloat64.
   const char* (*refuses)(int cell, int number);
-  void (*forward)(int cell, int number, const Forward& call, const int64_t* offsets, int device, void* stream);
-  void (*backward)(int cell, int number, const Backward& call, const int64_t* offsets, int device, void* stream);
+  void (*forward)(int cell, int number, const Forward& call, const Running& how);
+  void (*backward)(int cell, int number, const Backward& call, const Running& how);
+  /// How often kernels have given up waiting for others since the last time; results are wrong then.
+  int (*failures)(int device);
 };
 
 const Engine& engine();

@@ -29,8 +29,10 @@ DeviceCaps query_device(int) { throw std::runtime_error(kNotBuilt); }
 const Engine& engine() {
   static const Engine table{
       [](int, int) { return kNotBuilt; },
-      [](int, int, const Forward&, const int64_t*, int, void*) { throw std::runtime_error(kNotBuilt); },
-      [](int, int, const Backward&, const int64_t*, int, void*) { throw std::runtime_error(kNotBuilt); }};
+      [](int, int, const Forward&, const Running&) { throw std::runtime_error(kNotBuilt); },
+      [](int, int, const Backward&, const Running&) { throw std::runtime_error(kNotBuilt); },
+      [](int) { return 0; },
+  };
   return table;
 }
 

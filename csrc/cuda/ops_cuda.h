@@ -25,6 +25,61 @@ FASTRNN_DEVICE void* shared_memory() {
 
 FASTRNN_DEVICE void sync_block() { __syncthreads(); }
 
+// Clusters are there from compute capability 9.0 on; elsewhere no kernel is launched that gets here.
+FASTRNN_DEVICE void sync_cluster() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  __cluster_barrier_arrive();  // releases, and
+  __cluster_barrier_wait();    // acquires
+#else
+  __trap();
+#endif
+}
+FASTRNN_DEVICE float* map_shared(float* own, int rank) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  return static_cast<float*>(__cluster_map_shared_rank(own, unsigned(rank)));
+#else
+  __trap();
+  return own + rank;
+#endif
+}
+
+/// Between blocks: a word that any thread may write and read at any time, at the second-level cache.
+FASTRNN_DEVICE void store_relaxed(float* p, float value) {
+  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(p), "f"(value) : "memory");
+}
+FASTRNN_DEVICE float load_relaxed(const float* p) {
+  float value;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(p) : "memory");
+  return value;
+}
+/// What the block wrote before a barrier is there for whoever reads the new count, and its block after a barrier.
+FASTRNN_DEVICE void add_release(uint32_t* p, uint32_t value) {
+  asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(p), "r"(value) : "memory");
+}
+FASTRNN_DEVICE uint32_t load_acquire(const uint32_t* p) {
+  uint32_t value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
+  return value;
+}
+/// For the host to see, in memory that it shares with the device.
+FASTRNN_DEVICE void raise_flag(uint32_t* p) { asm volatile("st.relaxed.sys.global.u32 [%0], 1;" ::"l"(p) : "memory"); }
+/// In every turn of a loop that waits.
+FASTRNN_DEVICE void wait_turn() {}
+FASTRNN_DEVICE uint64_t nanoseconds() {
+  uint64_t value;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(value));
+  return value;
+}
+
+struct Vec4 {
+  float v[4];
+};
+/// Four floats from an address that is a multiple of 16 bytes.
+FASTRNN_DEVICE Vec4 load4(const float* p) {
+  const float4 value = *reinterpret_cast<const float4*>(p);
+  return {{value.x, value.y, value.z, value.w}};
+}
+
 using cuda::need_success;
 using Stream = cudaStream_t;
 
@@ -33,6 +88,10 @@ struct LaunchShape {
   int blocks = 1, threads = 32, shared_bytes = 0, cluster = 1;
   bool cooperative = false;
 };
+
+inline void clear(void* data, int64_t bytes, Stream stream) {
+  need_success(cudaMemsetAsync(data, 0, size_t(bytes), stream));
+}
 
 /// Throws where the launch is refused; what happens later shows in later calls of CUDA, as everywhere.
 template <class... Parameters, class... Arguments>

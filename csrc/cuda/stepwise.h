@@ -58,13 +58,22 @@ forward_step(Forward call, int64_t step, int rows) {
   const int64_t row = call.rows.row(t, b);
   T* const cells = static_cast<T*>(own.cells);
   const auto prev = states_before<Cell, T>(call, cells, !call.saving, t, b, u, d);
+  const auto gates = load_gates<Cell, T, kPhase>(call, d, row, u);
+  const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
   const UnitBias<Cell, T, kPhase> bias(call, d, u);
+  Pack<ScalarValue<T>, Cell::kReserve> reserve;
+  if constexpr (kPhase > 0)
+    reserve = load_values<Cell::kReserve>(static_cast<const T*>(own.gates) + row * CellView<Cell>::kSlots * H + u,
+                                          int64_t(H));
   Pack<ScalarValue<T>, Cell::kStates> next;
-  const ScalarValue<T> value = forward_unit<Cell, T, kPhase>(call, d, row, u, bias, sums, prev, next);
-  if (kPhase + 1 < Cell::kPhases)
+  const ScalarValue<T> value = forward_unit<Cell, T, kPhase>(gates, bias, params, sums, prev, next, reserve);
+  if constexpr (kPhase + 1 < Cell::kPhases) {
     static_cast<T*>(own.operand)[int64_t(b) * H + u] = value.v;
-  else
+    store_reserve<Cell, T>(call, d, row, u, Cell::kOperandReserve, reserve);
+  } else {
+    if (call.saving) store_reserve<Cell, T>(call, d, row, u, ~0u, reserve);
     store_states<Cell, T>(call, d, t, b, u, cells + (call.saving ? row : b) * H + u, next);
+  }
 }
 
 /// The gradient of h before the step that backward had before, and with it that of the gates of this step, whose number
@@ -108,7 +117,19 @@ backward_step(Backward call, int64_t step, int rows) {
   }
   if (b < count_before) carry[0] = sums[0] + carry[0];
   if (b < count) {
-    backward_unit<Cell, T>(call, d, t, b, u, carry);
+    const auto unit = load_unit<Cell, T>(call, d, t, b, u);
+    const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
+    Pack<V, View::Last::kGates> d_a;
+    Pack<V, View::First::kGates> d_first;
+    Pack<V, Cell::kUnitParams> d_params;
+    backward_unit<Cell, T>(call, d, t, b, u, unit, params, carry, d_a, d_first, d_params);
+    if constexpr (Cell::kPhases == 2)
+      store_values(d_first, static_cast<T*>(own.d_gates) + call.rows.row(t, b) * View::kGradients * H + u, int64_t(H));
+    if constexpr (Cell::kUnitParams > 0) {
+      T* const d_units = static_cast<T*>(own.d_unit_params) + int64_t(b) * Cell::kUnitParams * H + u;
+#pragma unroll
+      for (int k = 0; k < Cell::kUnitParams; ++k) d_units[int64_t(k) * H] += d_params[k].v;
+    }
 #pragma unroll
     for (int k = 0; k < Cell::kStates; ++k) static_cast<T*>(own.d_states[k])[int64_t(b) * H + u] = carry[k].v;
   } else {
@@ -149,7 +170,11 @@ backward_operand_step(Backward call, int64_t step, int rows) {
   Carry<Cell, T> carry;
 #pragma unroll
   for (int k = 0; k < Cell::kStates; ++k) carry[k] = V(static_cast<const T*>(own.d_states[k])[int64_t(b) * H + u]);
-  backward_operand_unit<Cell, T>(call, d, t, b, u, sums[0], carry);
+  const auto unit = load_unit<Cell, T>(call, d, t, b, u);
+  const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
+  auto d_first = load_values<View::First::kGates>(
+      static_cast<const T*>(own.d_gates) + call.rows.row(t, b) * View::kGradients * H + u, int64_t(H));
+  backward_operand_unit<Cell, T>(call, d, t, b, u, unit, params, sums[0], carry, d_first);
   static_cast<T*>(own.d_states[0])[int64_t(b) * H + u] = carry[0].v;
 }
 

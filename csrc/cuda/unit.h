@@ -28,45 +28,61 @@ struct UnitBias {
   }
 };
 
+/// A unit's input part of all gates of a phase, without bias.
+template <class Cell, class T, int kPhase>
+FASTRNN_DEVICE Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]> load_gates(const Forward& call, int d, int64_t row,
+                                                                          int u) {
+  const int64_t H = call.hidden;
+  const T* const gates = static_cast<const T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u;
+  return load_values<Cell::kPhaseGates[kPhase]>(gates + PhaseView<Cell, kPhase>::kFirstGate * H, H);
+}
+
+template <class Cell, class T>
+FASTRNN_DEVICE Pack<ScalarValue<T>, Cell::kUnitParams> load_unit_params(const void* params, int u, int64_t hidden) {
+  return load_values<Cell::kUnitParams>(static_cast<const T*>(params) + u, hidden);
+}
+
 /// From the recurrent sums of a phase to h', or to the operand of the second phase. The input's part is added last: a
 /// chain of sums that starts from it would round each addition at its size.
 template <class Cell, class T, int kPhase>
-FASTRNN_DEVICE ScalarValue<T> forward_unit(const Forward& call, int d, int64_t row, int u,
+FASTRNN_DEVICE ScalarValue<T> forward_unit(const Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]>& gates,
                                            const UnitBias<Cell, T, kPhase>& bias,
+                                           const Pack<ScalarValue<T>, Cell::kUnitParams>& params,
                                            const Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]>& sums,
                                            const Pack<ScalarValue<T>, Cell::kStates>& prev,
-                                           Pack<ScalarValue<T>, Cell::kStates>& next) {
+                                           Pack<ScalarValue<T>, Cell::kStates>& next,
+                                           Pack<ScalarValue<T>, Cell::kReserve>& reserve) {
   using V = ScalarValue<T>;
   using Phase = PhaseView<Cell, kPhase>;
-  constexpr int kGates = Phase::kGates, kSplits = Phase::kSplits, kJoint = Phase::kJoint;
-  const int64_t H = call.hidden;
-  T* const gates = static_cast<T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u;
-  Pack<V, kGates> a;
-  Pack<V, kSplits> x;
+  Pack<V, Phase::kGates> a;
+  Pack<V, Phase::kSplits> x;
 #pragma unroll
-  for (int k = 0; k < kGates; ++k) {
-    const V part = V(gates[(Phase::kFirstGate + k) * H]) + V(bias.x[k]);
-    if (k < kJoint) {
+  for (int k = 0; k < Phase::kGates; ++k) {
+    const V part = gates[k] + V(bias.x[k]);
+    if (k < Phase::kJoint) {
       a[k] = part + sums[k];
     } else {
-      a[k] = sums[k] + V(bias.h[k - kJoint]);
-      x[k - kJoint] = part;
+      a[k] = sums[k] + V(bias.h[k - Phase::kJoint]);
+      x[k - Phase::kJoint] = part;
     }
   }
-  const auto params = load_values<Cell::kUnitParams>(static_cast<const T*>(call.direction[d].unit_params) + u, H);
-  Pack<V, Cell::kReserve> reserve;
-  if constexpr (Cell::kPhases == 2) reserve = load_values<Cell::kReserve>(gates, H);
   if constexpr (kPhase + 1 < Cell::kPhases) {
-    const V operand = Cell::template forward_operand<V>(a, x, params, prev, reserve);
-#pragma unroll
-    for (int k = 0; k < Cell::kReserve; ++k)
-      if (Cell::kOperandReserve >> k & 1) gates[k * H] = reserve[k].v;
-    return operand;
+    return Cell::template forward_operand<V>(a, x, params, prev, reserve);
   } else {
     Cell::template forward<V>(a, x, params, prev, next, reserve);
-    if (call.saving) store_values(reserve, gates, H);
     return next[0];
   }
+}
+
+/// Leaves the reserve where x gates were: all of it, or what the first phase knows of it.
+template <class Cell, class T>
+FASTRNN_DEVICE void store_reserve(const Forward& call, int d, int64_t row, int u, unsigned which,
+                                  const Pack<ScalarValue<T>, Cell::kReserve>& reserve) {
+  const int64_t H = call.hidden;
+  T* const gates = static_cast<T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u;
+#pragma unroll
+  for (int k = 0; k < Cell::kReserve; ++k)
+    if (which >> k & 1) gates[k * H] = reserve[k].v;
 }
 
 /// Where h' and c' of row b go, and the final states with them. `cells` is where c' goes.
@@ -86,49 +102,70 @@ FASTRNN_DEVICE void store_states(const Forward& call, int d, int64_t t, int b, i
 template <class Cell, class T>
 using Carry = Pack<ScalarValue<T>, Cell::kStates>;
 
-/// From the gradient of h' (but d_y) and of c' to those of the last phase's gates. `carry` comes with the gradient of
-/// the states after the row and leaves with those before it, as far as they do not go through the product.
+/// What backward reads of a unit of a row.
 template <class Cell, class T>
-FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b, int u, Carry<Cell, T>& carry) {
+struct UnitBefore {
+  Pack<ScalarValue<T>, Cell::kReserve> reserve;
+  Pack<ScalarValue<T>, Cell::kStates> prev, next;
+  ScalarValue<T> d_y;
+};
+template <class Cell, class T>
+FASTRNN_DEVICE UnitBefore<Cell, T> load_unit(const Backward& call, int d, int64_t t, int b, int u) {
   using V = ScalarValue<T>;
-  using View = CellView<Cell>;
-  using Phase = typename View::Last;
-  constexpr int kGates = Phase::kGates, kSplits = Phase::kSplits;
   const BackwardDirection& own = call.direction[d];
   const int64_t H = call.hidden, row = call.rows.row(t, b);
   const T* const cells = static_cast<const T*>(own.cells);
-  const auto reserve = load_values<Cell::kReserve>(static_cast<const T*>(own.gates) + row * View::kSlots * H + u, H);
-  const auto params = load_values<Cell::kUnitParams>(static_cast<const T*>(own.unit_params) + u, H);
-  const auto prev = states_before<Cell, T>(call, cells, false, t, b, u, d);
-  Pack<V, Cell::kStates> next, d_next = carry, d_prev{};
-  next[0] = V(static_cast<const T*>(call.y.data)[call.y.offset(call.rows, t, b) + d * H + u]);
-  if constexpr (Cell::kStates > 1) next[1] = V(cells[row * H + u]);
-  if (call.d_y.data)
-    d_next[0] = d_next[0] + V(static_cast<const T*>(call.d_y.data)[call.d_y.offset(call.rows, t, b) + d * H + u]);
-  Pack<V, kGates> d_a;
-  Pack<V, kSplits> d_x;
-  Pack<V, Cell::kUnitParams> d_params;
-  T* const d_gates = static_cast<T*>(own.d_gates) + row * View::kGradients * H + u;
-  if constexpr (Cell::kPhases == 2) {
-    Pack<V, View::First::kGates> d_first;
-    Cell::template backward<V>(reserve, params, prev, next, d_next, d_prev, d_a, d_first, d_x, d_params);
-    store_values(d_first, d_gates, H);
-    static_cast<T*>(own.operands[1])[row * H + u] = Cell::template operand<V>(reserve, prev).v;
-  } else {
-    Cell::template backward<V>(reserve, params, prev, next, d_next, d_prev, d_a, d_x, d_params);
-  }
+  UnitBefore<Cell, T> unit;
+  unit.reserve =
+      load_values<Cell::kReserve>(static_cast<const T*>(own.gates) + row * CellView<Cell>::kSlots * H + u, H);
+  unit.prev = states_before<Cell, T>(call, cells, false, t, b, u, d);
+  unit.next[0] = V(static_cast<const T*>(call.y.data)[call.y.offset(call.rows, t, b) + d * H + u]);
+  if constexpr (Cell::kStates > 1) unit.next[1] = V(cells[row * H + u]);
+  unit.d_y =
+      V(call.d_y.data ? static_cast<const T*>(call.d_y.data)[call.d_y.offset(call.rows, t, b) + d * H + u] : T(0));
+  return unit;
+}
+
+/// The gradients of a phase's gates, into their columns of d_gates.
+template <class Cell, class T, int kPhase>
+FASTRNN_DEVICE void store_gradients(const Backward& call, int d, int64_t row, int u,
+                                    const Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]>& d_a,
+                                    const Pack<ScalarValue<T>, Cell::kPhaseSplit[kPhase]>& d_x) {
+  using Phase = PhaseView<Cell, kPhase>;
+  const int64_t H = call.hidden;
+  T* const to = static_cast<T*>(call.direction[d].d_gates) + row * CellView<Cell>::kGradients * H + u;
 #pragma unroll
-  for (int k = 0; k < kGates; ++k) {
+  for (int k = 0; k < Phase::kGates; ++k) {
     const bool joint = k < Phase::kJoint;
-    d_gates[(Phase::kFirstGate + k) * H] = joint ? d_a[k].v : d_x[k - Phase::kJoint].v;
-    if (!joint) d_gates[Phase::hidden_column(k * H, H)] = d_a[k].v;
+    to[(Phase::kFirstGate + k) * H] = joint ? d_a[k].v : d_x[k - Phase::kJoint].v;
+    if (!joint) to[Phase::hidden_column(k * H, H)] = d_a[k].v;
   }
-  static_cast<T*>(own.operands[0])[row * H + u] = prev[0].v;
-  if constexpr (Cell::kUnitParams > 0) {
-    T* const sums = static_cast<T*>(own.d_unit_params) + int64_t(b) * Cell::kUnitParams * H + u;
-#pragma unroll
-    for (int k = 0; k < Cell::kUnitParams; ++k) sums[k * H] += d_params[k].v;
+}
+
+/// From the gradient of h' (but d_y) and of c' to those of the last phase's gates, d_a of their recurrent parts; with
+/// two phases d_first is what is known of the first one's by now. `carry` comes with the gradient of the states after
+/// the row and leaves with those before it, as far as they do not go through the product.
+template <class Cell, class T>
+FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b, int u, const UnitBefore<Cell, T>& unit,
+                                  const Pack<ScalarValue<T>, Cell::kUnitParams>& params, Carry<Cell, T>& carry,
+                                  Pack<ScalarValue<T>, CellView<Cell>::Last::kGates>& d_a,
+                                  Pack<ScalarValue<T>, Cell::kPhaseGates[0]>& d_first,
+                                  Pack<ScalarValue<T>, Cell::kUnitParams>& d_params) {
+  using V = ScalarValue<T>;
+  using View = CellView<Cell>;
+  const BackwardDirection& own = call.direction[d];
+  const int64_t H = call.hidden, row = call.rows.row(t, b);
+  Pack<V, Cell::kStates> d_next = carry, d_prev{};
+  if (call.d_y.data) d_next[0] = d_next[0] + unit.d_y;
+  Pack<V, View::Last::kSplits> d_x;
+  if constexpr (Cell::kPhases == 2) {
+    Cell::template backward<V>(unit.reserve, params, unit.prev, unit.next, d_next, d_prev, d_a, d_first, d_x, d_params);
+    static_cast<T*>(own.operands[1])[row * H + u] = Cell::template operand<V>(unit.reserve, unit.prev).v;
+  } else {
+    Cell::template backward<V>(unit.reserve, params, unit.prev, unit.next, d_next, d_prev, d_a, d_x, d_params);
   }
+  store_gradients<Cell, T, View::kLast>(call, d, row, u, d_a, d_x);
+  static_cast<T*>(own.operands[0])[row * H + u] = unit.prev[0].v;
   const bool reset = call.rows.resets_at(t, b);
 #pragma unroll
   for (int k = 0; k < Cell::kStates; ++k) {
@@ -140,28 +177,16 @@ FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b,
 /// With two phases, from the gradient of the operand to those of the first phase's gates; h's carry changes.
 template <class Cell, class T>
 FASTRNN_DEVICE void backward_operand_unit(const Backward& call, int d, int64_t t, int b, int u,
-                                          ScalarValue<T> d_operand, Carry<Cell, T>& carry) {
+                                          const UnitBefore<Cell, T>& unit,
+                                          const Pack<ScalarValue<T>, Cell::kUnitParams>& params,
+                                          ScalarValue<T> d_operand, Carry<Cell, T>& carry,
+                                          Pack<ScalarValue<T>, Cell::kPhaseGates[0]>& d_first) {
   using V = ScalarValue<T>;
-  using View = CellView<Cell>;
-  using Phase = typename View::First;
-  constexpr int kGates = Phase::kGates, kSplits = Phase::kSplits;
-  const BackwardDirection& own = call.direction[d];
-  const int64_t H = call.hidden, row = call.rows.row(t, b);
-  const auto reserve = load_values<Cell::kReserve>(static_cast<const T*>(own.gates) + row * View::kSlots * H + u, H);
-  const auto params = load_values<Cell::kUnitParams>(static_cast<const T*>(own.unit_params) + u, H);
-  const auto prev = states_before<Cell, T>(call, static_cast<const T*>(own.cells), false, t, b, u, d);
-  T* const d_gates = static_cast<T*>(own.d_gates) + row * View::kGradients * H + u;
-  auto d_first = load_values<kGates>(d_gates, H);
-  Pack<V, kSplits> d_x;
+  Pack<V, Cell::kPhaseSplit[0]> d_x;
   Pack<V, Cell::kUnitParams> d_params;
   Pack<V, Cell::kStates> d_prev = carry;
-  Cell::template backward_operand<V>(reserve, params, prev, d_operand, d_prev, d_first, d_x, d_params);
-#pragma unroll
-  for (int k = 0; k < kGates; ++k) {
-    const bool joint = k < Phase::kJoint;
-    d_gates[k * H] = joint ? d_first[k].v : d_x[k - Phase::kJoint].v;
-    if (!joint) d_gates[Phase::hidden_column(k * H, H)] = d_first[k].v;
-  }
+  Cell::template backward_operand<V>(unit.reserve, params, unit.prev, d_operand, d_prev, d_first, d_x, d_params);
+  store_gradients<Cell, T, 0>(call, d, call.rows.row(t, b), u, d_first, d_x);
   if (Cell::kHiddenCarry && !call.rows.resets_at(t, b)) carry[0] = d_prev[0];
 }
 

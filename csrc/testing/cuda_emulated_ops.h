@@ -1,6 +1,8 @@
 #pragma once
 // Of cuda/ops.h, the side that runs on a CPU.
 
+#include <string.h>
+
 #include "testing/cuda_emulation.h"
 
 #define FASTRNN_BACKEND cuda_emulated
@@ -16,9 +18,37 @@ using emulation::num_blocks;
 using emulation::num_threads;
 using emulation::shared_memory;
 using emulation::sync_block;
+using emulation::sync_cluster;
 using emulation::thread_index;
+using emulation::wait_turn;
+
+inline float* map_shared(float* own, int rank) { return static_cast<float*>(emulation::map_shared(own, rank)); }
+
+inline void store_relaxed(float* p, float value) {
+  *p = value;
+  emulation::wrote();
+}
+inline float load_relaxed(const float* p) { return *p; }
+inline void add_release(uint32_t* p, uint32_t value) {
+  *p += value;
+  emulation::wrote();
+}
+inline uint32_t load_acquire(const uint32_t* p) { return *p; }
+inline void raise_flag(uint32_t* p) { *p = 1; }
+/// Time stands still: threads that are stuck are the emulation's to find.
+inline uint64_t nanoseconds() { return 0; }
+
+struct Vec4 {
+  float v[4];
+};
+inline Vec4 load4(const float* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16) throw emulation::Error("misaligned address");
+  return {{p[0], p[1], p[2], p[3]}};
+}
 
 using Stream = void*;
+
+inline void clear(void* data, int64_t bytes, Stream) { memset(data, 0, size_t(bytes)); }
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Stream, const Arguments&... arguments) {

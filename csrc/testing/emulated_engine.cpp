@@ -1,23 +1,25 @@
 #include "testing/emulated_engine.h"
 
 #include "cuda/drive_stepwise.h"
+#define FASTRNN_PERSISTENT_CALL Forward
+#include "cuda/drive_persistent.h"
+#include "cuda/run_call.h"
 
 namespace fastrnn {
 namespace testing {
 namespace {
 
-void forward(int cell, int number, const cuda::Forward& call, const int64_t* offsets, int, void*) {
-  cuda_emulated::run_forward(cell, number, call, offsets, nullptr);
-}
-
-void backward(int cell, int number, const cuda::Backward& call, const int64_t* offsets, int, void*) {
-  cuda_emulated::run_backward(cell, number, call, offsets, nullptr);
+template <class Call>
+void run(int cell, int number, const Call& call, const cuda::Running& how) {
+  uint32_t failed = 0;
+  cuda_emulated::run_call(cell, number, call, how, &failed, 0, nullptr);
 }
 
 }  // namespace
 
 const cuda::Engine& emulated_engine() {
-  static const cuda::Engine table{cuda_emulated::refuses, forward, backward};
+  static const cuda::Engine table{cuda_emulated::refuses, run<cuda::Forward>, run<cuda::Backward>,
+                                  [](int) { return 0; }};
   return table;
 }
 

@@ -1,0 +1,55 @@
+#pragma once
+// The launches of the persistent kernels. A file that includes this defines FASTRNN_PERSISTENT_CALL, Forward or
+// Backward, before: each has its own, to compile side by side.
+
+#include "cuda/drive.h"
+#include "cuda/persistent.h"
+
+namespace fastrnn {
+namespace FASTRNN_BACKEND {
+
+template <class Call>
+struct Persistent;
+template <>
+struct Persistent<Forward> {
+  template <class Cell, class Weights>
+  static constexpr auto kernel() {
+    return forward_persistent<Cell, Weights>;
+  }
+};
+template <>
+struct Persistent<Backward> {
+  template <class Cell, class Weights>
+  static constexpr auto kernel() {
+    return backward_persistent<Cell, Weights>;
+  }
+};
+
+template <class Cell, class Call>
+void launch_persistent(const Call& call, const Placement& place, const Workspace& work, Stream stream) {
+  if constexpr (refusal_of<Cell>() == nullptr) {
+    LaunchShape shape;
+    shape.blocks = place.blocks(call.directions);
+    shape.threads = place.threads;
+    shape.shared_bytes = place.shared_floats * 4;
+    shape.cluster = place.mode == Mode::kCluster ? place.slices : 1;
+    shape.cooperative = place.mode == Mode::kGrid;
+    if constexpr (Cell::kPhases == 1) {
+      if (place.weights == cuda::WeightPlace::kRegisters)
+        return launch(Persistent<Call>::template kernel<Cell, RegisterWeights>(), shape, stream, call, place, work);
+    }
+    launch(Persistent<Call>::template kernel<Cell, SharedWeights>(), shape, stream, call, place, work);
+  }
+}
+
+#define FASTRNN_LAUNCH(Cell) launch_persistent<Cell, FASTRNN_PERSISTENT_CALL>,
+void run_persistent(int cell, const FASTRNN_PERSISTENT_CALL& call, const Placement& place, const Workspace& work,
+                    Stream stream) {
+  static constexpr void (*kLaunches[])(const FASTRNN_PERSISTENT_CALL&, const Placement&, const Workspace&,
+                                       Stream) = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCH)};
+  kLaunches[cell](call, place, work, stream);
+}
+#undef FASTRNN_LAUNCH
+
+}  // namespace FASTRNN_BACKEND
+}  // namespace fastrnn

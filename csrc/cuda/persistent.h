@@ -1,0 +1,214 @@
+#pragma once
+// One launch for the whole sequence: weights stay on the chip, and blocks exchange what each step's product needs. A
+// thread has at most one pair of a unit and a row, whose states it keeps in registers. float32.
+
+#include "cuda/exchange.h"
+#include "cuda/resident.h"
+#include "cuda/unit.h"
+
+namespace fastrnn {
+namespace FASTRNN_BACKEND {
+
+/// A block's place among all, and a thread's pair in it. Rows are dealt to groups in turn, so that groups of sequences
+/// of different lengths have alike.
+struct Seat {
+  int direction, group, slice, team, first_unit, row, unit, b, u;
+  bool owns;
+
+  FASTRNN_DEVICE Seat(const Placement& place, int hidden, int batch) {
+    slice = block_index() % place.slices;
+    team = block_index() / place.slices;
+    group = team % place.groups;
+    direction = team / place.groups;
+    first_unit = slice * place.units;
+    row = thread_index() / place.units;
+    unit = thread_index() % place.units;
+    b = group + row * place.groups;
+    u = first_unit + unit;
+    owns = row < place.group_rows && u < hidden && b < batch;
+  }
+  /// Rows of the group among the first `count` of the batch.
+  FASTRNN_DEVICE int rows_of(const Placement& place, int count) const {
+    return count > group ? (count - group + place.groups - 1) / place.groups : 0;
+  }
+};
+
+/// Rows of the step that do not follow on a row of the step before start from what the caller gave, or from zeros.
+FASTRNN_DEVICE void fill_operand(const Forward& call, const Placement& place, const Seat& seat, int64_t t, int rows,
+                                 float* operand) {
+  const int H = call.hidden, d = seat.direction;
+  for (int i = thread_index(); i < rows * H; i += num_threads()) {
+    const int row = i / H, k = i % H, b = seat.group + row * place.groups;
+    const Before from = before(call.rows, t, b, d);
+    if (from.kind == Before::kRow) continue;
+    const float* const initial = from.kind == Before::kInitial ? static_cast<const float*>(call.initial[0]) : nullptr;
+    operand[int64_t(row) * place.operand_pitch + k] =
+        initial ? initial[(int64_t(d) * call.rows.batch + b) * H + k] : 0.0f;
+  }
+  sync_block();
+}
+
+template <class Cell, class Weights>
+FASTRNN_KERNEL(Weights::kThreads)
+forward_persistent(Forward call, Placement place, Workspace work) {
+  using V = ScalarValue<float>;
+  using View = CellView<Cell>;
+  constexpr int kLast = View::kLast;
+  float* const shared = static_cast<float*>(shared_memory());
+  const Seat seat(place, call.hidden, call.rows.batch);
+  const int d = seat.direction, H = call.hidden, b = seat.b;
+  const int u = seat.owns ? seat.u : 0;
+  const ForwardDirection& own = call.direction[d];
+  Weights weights[Cell::kPhases];
+#pragma unroll
+  for (int phase = 0; phase < Cell::kPhases; ++phase) {
+    const int first_gate = phase ? Cell::kPhaseGates[0] : 0;
+    weights[phase].load(place, shared, phase, [&](int sum, int k) {
+      const int gate = first_gate + sum / place.units, unit = seat.first_unit + sum % place.units;
+      return unit < H ? static_cast<const float*>(own.weight_hh)[(int64_t(gate) * H + unit) * H + k] : 0.0f;
+    });
+  }
+  Exchange exchange(place, work, shared, seat.team);
+  exchange.start();
+  const UnitBias<Cell, float, 0> bias(call, d, u);
+  const UnitBias<Cell, float, kLast> bias_last(call, d, u);
+  const auto params = load_unit_params<Cell, float>(own.unit_params, u, H);
+  Pack<V, Cell::kStates> states{};
+
+  int round = 0;
+  for (int64_t step = 0; step < call.rows.seq_len; ++step) {
+    const int64_t t = call.rows.time_of(step, d), neighbor = d ? t + 1 : t - 1;
+    const int count = call.rows.count(t), rows = seat.rows_of(place, count);
+    if (rows == 0) continue;
+    const bool active = seat.owns && seat.row < rows;
+    const int64_t row = active ? call.rows.row(t, b) : 0;
+    // Read before the product, to arrive during it.
+    Pack<V, Cell::kPhaseGates[0]> gates{};
+    Pack<V, Cell::kPhaseGates[kLast]> gates_last{};
+    if (active) {
+      gates = load_gates<Cell, float, 0>(call, d, row, u);
+      if constexpr (kLast > 0) gates_last = load_gates<Cell, float, kLast>(call, d, row, u);
+    }
+    if (step == 0 || call.rows.resets || count > call.rows.count(neighbor))
+      fill_operand(call, place, seat, t, rows, exchange.operand(round));
+    const bool ends = step + 1 == call.rows.seq_len;
+    Pack<V, Cell::kStates> prev = states, next;
+    Pack<V, Cell::kReserve> reserve{};
+    if (active) {
+      const Before from = before(call.rows, t, b, d);
+      if (from.kind != Before::kRow) {
+        prev = states_before<Cell, float>(call, static_cast<const float*>(own.cells), !call.saving, t, b, u, d);
+      }
+    }
+    weights[0].multiply(place, shared, 0, exchange.operand(round), rows);
+    add_partials(place, shared, 0, rows);
+    if constexpr (kLast > 0) {
+      if (active) {
+        const auto sums = sums_of<Cell::kPhaseGates[0]>(place, shared, 0, seat.row, seat.unit);
+        const V value = forward_unit<Cell, float, 0>(gates, bias, params, sums, prev, next, reserve);
+        exchange.publish(round + 1, seat.row, u, value.v);
+      }
+      if (!exchange.finish(++round, rows, H)) return;
+      weights[kLast].multiply(place, shared, kLast, exchange.operand(round), rows);
+      add_partials(place, shared, kLast, rows);
+    } else {
+      gates_last = gates;
+    }
+    if (active) {
+      const auto sums = sums_of<Cell::kPhaseGates[kLast]>(place, shared, kLast, seat.row, seat.unit);
+      const V value = forward_unit<Cell, float, kLast>(gates_last, bias_last, params, sums, prev, next, reserve);
+      if (!ends) exchange.publish(round + 1, seat.row, u, value.v);
+      if (call.saving) store_reserve<Cell, float>(call, d, row, u, ~0u, reserve);
+      float* const cells = static_cast<float*>(own.cells);
+      store_states<Cell, float>(call, d, t, b, u, cells + (call.saving ? row : b) * H + u, next);
+      states = next;
+    }
+    if (!ends && !exchange.finish(++round, rows, H)) return;
+  }
+}
+
+/// For each phase the gates' gradients of all units meet the columns of weight_hh of the block's own.
+template <class Cell, class Weights>
+FASTRNN_KERNEL(Weights::kThreads)
+backward_persistent(Backward call, Placement place, Workspace work) {
+  using V = ScalarValue<float>;
+  using View = CellView<Cell>;
+  constexpr int kLast = View::kLast, kFirstGates = Cell::kPhaseGates[0], kLastGates = Cell::kPhaseGates[kLast];
+  float* const shared = static_cast<float*>(shared_memory());
+  const Seat seat(place, call.hidden, call.rows.batch);
+  const int d = seat.direction, H = call.hidden, b = seat.b;
+  const int u = seat.owns ? seat.u : 0;
+  const BackwardDirection& own = call.direction[d];
+  Weights weights[Cell::kPhases];
+#pragma unroll
+  for (int phase = 0; phase < Cell::kPhases; ++phase) {
+    const int64_t first_line = phase ? int64_t(kFirstGates) * H : 0;
+    weights[phase].load(place, shared, phase, [&](int sum, int k) {
+      const int unit = seat.first_unit + sum;
+      return unit < H ? static_cast<const float*>(own.weight_hh)[(first_line + k) * H + unit] : 0.0f;
+    });
+  }
+  Exchange exchange(place, work, shared, seat.team);
+  exchange.start();
+  const auto params = load_unit_params<Cell, float>(own.unit_params, u, H);
+  const int64_t at = (int64_t(d) * call.rows.batch + (seat.owns ? b : 0)) * H + u;
+  Carry<Cell, float> carry{};
+  Pack<V, Cell::kUnitParams> d_units{};
+
+  int round = 0;
+  for (int64_t step = 0; step <= call.rows.seq_len; ++step) {
+    const int64_t t = call.rows.time_of(call.rows.seq_len - 1 - step, d), neighbor = d ? t - 1 : t + 1;
+    const int rows = seat.rows_of(place, call.rows.count(t));
+    const int rows_before = seat.rows_of(place, call.rows.count(neighbor));
+    const bool active = seat.owns && seat.row < rows, was_active = seat.owns && seat.row < rows_before;
+    UnitBefore<Cell, float> unit{};
+    if (active) unit = load_unit<Cell, float>(call, d, t, b, u);  // before the product, to arrive during it
+    if (rows_before > 0) {
+      weights[0].multiply(place, shared, 0, exchange.operand(round), rows_before);
+      add_partials(place, shared, 0, rows_before);
+    }
+    Pack<V, kLastGates> d_a{};
+    Pack<V, kFirstGates> d_first{};
+    if (was_active) {
+      if (!call.rows.resets_at(neighbor, b)) carry[0] = sums_of<1>(place, shared, 0, seat.row, seat.unit)[0] + carry[0];
+    } else if (active) {
+#pragma unroll
+      for (int k = 0; k < Cell::kStates; ++k)
+        carry[k] = V(call.d_final[k] ? static_cast<const float*>(call.d_final[k])[at] : 0.0f);
+    }
+    if (active) {
+      Pack<V, Cell::kUnitParams> d_params;
+      backward_unit<Cell, float>(call, d, t, b, u, unit, params, carry, d_a, d_first, d_params);
+#pragma unroll
+      for (int k = 0; k < Cell::kUnitParams; ++k) d_units[k] = d_units[k] + d_params[k];
+#pragma unroll
+      for (int k = 0; k < kLastGates; ++k) exchange.publish(round + 1, seat.row, k * H + u, d_a[k].v);
+    } else if (was_active) {
+#pragma unroll
+      for (int k = 0; k < Cell::kStates; ++k)
+        if (call.d_initial[k]) static_cast<float*>(call.d_initial[k])[at] = carry[k].v;
+    }
+    if (rows == 0) continue;
+    if (!exchange.finish(++round, rows, kLastGates * H)) return;
+    if constexpr (kLast > 0) {
+      weights[kLast].multiply(place, shared, kLast, exchange.operand(round), rows);
+      add_partials(place, shared, kLast, rows);
+      if (active) {
+        const V d_operand = sums_of<1>(place, shared, kLast, seat.row, seat.unit)[0];
+        backward_operand_unit<Cell, float>(call, d, t, b, u, unit, params, d_operand, carry, d_first);
+#pragma unroll
+        for (int k = 0; k < kFirstGates; ++k) exchange.publish(round + 1, seat.row, k * H + u, d_first[k].v);
+      }
+      if (!exchange.finish(++round, rows, kFirstGates * H)) return;
+    }
+  }
+  if constexpr (Cell::kUnitParams > 0) {
+    if (seat.owns) {
+      float* const to = static_cast<float*>(own.d_unit_params) + int64_t(b) * Cell::kUnitParams * H + u;
+      store_values(d_units, to, int64_t(H));
+    }
+  }
+}
+
+}  // namespace FASTRNN_BACKEND
+}  // namespace fastrnn

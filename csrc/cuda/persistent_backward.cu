@@ -1,0 +1,2 @@
+#define FASTRNN_PERSISTENT_CALL Backward
+#include "cuda/drive_persistent.h"

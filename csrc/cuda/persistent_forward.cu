@@ -1,0 +1,2 @@
+#define FASTRNN_PERSISTENT_CALL Forward
+#include "cuda/drive_persistent.h"

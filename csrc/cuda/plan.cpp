@@ -1,0 +1,225 @@
+#include "cuda/plan.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/number.h"
+
+namespace fastrnn {
+namespace cuda {
+namespace {
+
+constexpr int kTileUnits = 8, kTileRows = 16;  // of a stepwise block (tile_product.h)
+
+int divide_up(int64_t a, int64_t b) { return int((a + b - 1) / b); }
+int round_up(int64_t a, int64_t b) { return divide_up(a, b) * int(b); }
+
+/// What things cost, in cycles. Estimates of an H100 from the literature, to be replaced by measured ones.
+struct Costs {
+  double gigahertz = 1.7, launch = 4400;
+  double block_exchange = 60, cluster_exchange = 300, grid_exchange = 1500;
+  double cluster_bytes = 20, l2_bytes = 64, shared_bytes = 128;  // a cycle
+  double multiply_adds = 96;                                     // a cycle
+  double pointwise = 230;
+};
+
+/// Sums and depth of the phases' products.
+void set_products(const CellTraits& cell, const Problem& problem, Placement& place) {
+  place.phases = cell.phases;
+  for (int phase = 0; phase < kMaxPhases; ++phase) {
+    const int gates = phase < cell.phases ? cell.phase_gates[phase] : 0;
+    place.outputs[phase] = gates == 0 ? 0 : problem.backward ? 1 : gates;
+    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : problem.hidden;
+    place.row_groups[phase] = place.k_slices[phase] = 0;
+  }
+}
+
+/// Threads and shared memory; false where the geometry does not fit the device.
+bool lay_out(const DeviceCaps& device, Placement& place) {
+  const bool registers = place.weights == WeightPlace::kRegisters;
+  if (registers && place.phases > 1) return false;
+  const int most = registers ? kRegisterThreads : kSharedThreads;
+  if (int64_t(place.units) * place.group_rows > most) return false;
+  int threads = place.units * place.group_rows, deepest = 0;
+  int64_t partials = 0, weights = 0;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const int padded = place.padded_sums(phase), depth = place.depth[phase];
+    const int groups = padded / (registers ? 8 : 4), pieces = divide_up(depth, registers ? 8 : 4);
+    if (groups > most) return false;
+    const int slices = registers ? pieces : std::min({most / groups, pieces, 32});
+    if (int64_t(groups) * slices > most) return false;
+    place.row_groups[phase] = groups;
+    place.k_slices[phase] = slices;
+    threads = std::max(threads, groups * slices);
+    deepest = std::max(deepest, depth);
+    partials = std::max(partials, int64_t(slices) * place.group_rows * padded);
+    if (!registers) weights += int64_t(round_up(depth, 4)) * padded;
+  }
+  place.threads = round_up(threads, 32);
+  place.operand_pitch = round_up(deepest, 8);
+  place.operand_stride = place.group_rows * place.operand_pitch;
+  int64_t at = 4;  // after the flag
+  place.flag_at = 0;
+  place.operand_at = int(at);
+  at += int64_t(place.operand_stride) * (place.mode == Mode::kGrid ? 1 : 2);
+  place.partials_at = int(at);
+  at += partials;
+  for (int phase = 0; phase < place.phases && !registers; ++phase) {
+    place.weights_at[phase] = int(at);
+    at += int64_t(round_up(place.depth[phase], 4)) * place.padded_sums(phase);
+  }
+  if (at * 4 > device.shared_per_block) return false;
+  place.shared_floats = int(at);
+  return true;
+}
+
+double persistent_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place, const Costs& cost) {
+  double cycles = cost.pointwise;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const double padded = place.padded_sums(phase), depth = place.depth[phase], rows = place.group_rows;
+    cycles += padded * depth * rows / cost.multiply_adds;
+    if (place.weights == WeightPlace::kShared)
+      cycles += padded * depth * 4 * divide_up(place.group_rows, 4) / cost.shared_bytes;
+    cycles += 60 + 2 * place.k_slices[phase] * rows * padded * 4 / cost.shared_bytes;
+    const double published = rows * place.units * (depth / problem.hidden) * 4;
+    if (place.mode == Mode::kBlock) cycles += cost.block_exchange;
+    if (place.mode == Mode::kCluster) cycles += cost.cluster_exchange + published * place.slices / cost.cluster_bytes;
+    if (place.mode == Mode::kGrid) cycles += cost.grid_exchange + rows * depth * 4 / cost.l2_bytes;
+  }
+  // Clusters do not fill all multiprocessors; blocks and clusters that do not fit at once run in turns.
+  const int together = place.mode == Mode::kCluster
+                           ? std::max(1, device.multiprocessors * 9 / 10 / place.slices) * place.slices
+                           : device.multiprocessors;
+  return cycles * divide_up(place.blocks(problem.directions), together);
+}
+
+double stepwise_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place, const Costs& cost) {
+  double cycles = 0;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const int blocks = divide_up(problem.hidden, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
+    const double itemsize = problem.number == kFloat64 ? 8 : 4;
+    const double loads = double(place.outputs[phase]) * kTileUnits * place.depth[phase] * itemsize / cost.l2_bytes;
+    const double sums = double(place.outputs[phase]) * kTileUnits * kTileRows * place.depth[phase] / cost.multiply_adds;
+    cycles += cost.launch + std::max(loads, 2 * sums) * divide_up(blocks, device.multiprocessors);
+  }
+  return cycles;
+}
+
+/// Numbers of rows of a group that are worth trying.
+std::vector<int> group_rows_to_try(int batch, int only) {
+  if (only > 0) return {std::min(only, batch)};
+  std::vector<int> found;
+  for (int rows = 1; rows <= batch && rows <= kSharedThreads; rows = rows < 4 ? rows + 1 : rows + rows / 4) {
+    const int groups = divide_up(batch, rows);
+    const int even = divide_up(batch, groups);
+    if (found.empty() || found.back() != even) found.push_back(even);
+  }
+  return found;
+}
+
+std::string describe(const Placement& place, double microseconds) {
+  char text[160];
+  if (place.mode == Mode::kStepwise) {
+    std::snprintf(text, sizeof text, "stepwise, weights read in every step (model: %.1f us a step)", microseconds);
+  } else {
+    std::snprintf(text, sizeof text,
+                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s (model: %.2f us a step)",
+                  name_of(place.mode), place.groups, place.slices, place.units, place.group_rows,
+                  name_of(place.weights), microseconds);
+  }
+  return text;
+}
+
+class Planner {
+ public:
+  Planner(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const PlanOverride& only)
+      : device_(device), problem_(problem), only_(only) {
+    set_products(cell, problem, stepwise_.placement);
+    stepwise_.microseconds = stepwise_cycles(device, problem, stepwise_.placement, costs_) / costs_.gigahertz / 1e3;
+  }
+
+  Plan run() {
+    if (only_.mode == int(Mode::kStepwise)) return settle("as asked for");
+    if (problem_.number != kFloat32) return settle("float64 has no persistent kernels");
+    if (wanted(Mode::kBlock)) try_slices(Mode::kBlock, 1);
+    for (int size = 2; size <= device_.max_cluster && wanted(Mode::kCluster); size *= 2)
+      try_slices(Mode::kCluster, size);
+    for (int units = 1; device_.cooperative && units <= 64 && wanted(Mode::kGrid); units *= 2)
+      try_slices(Mode::kGrid, only_.slices > 0 ? only_.slices : divide_up(problem_.hidden, units));
+    if (!found_) return settle("the weights fit no persistent kernel on this GPU");
+    if (only_.mode < 0 && best_.microseconds >= stepwise_.microseconds)
+      return settle("the model expects no persistent kernel to be faster: the best is " +
+                    describe(best_.placement, best_.microseconds));
+    best_.why = describe(best_.placement, best_.microseconds) + "; stepwise would take " +
+                std::to_string(stepwise_.microseconds).substr(0, 4);
+    return best_;
+  }
+
+ private:
+  bool wanted(Mode mode) const { return only_.mode < 0 || only_.mode == int(mode); }
+
+  Plan settle(const std::string& reason) const {
+    Plan plan = stepwise_;
+    plan.why = describe(plan.placement, plan.microseconds) + "; " + reason;
+    return plan;
+  }
+
+  void try_slices(Mode mode, int slices) {
+    if (only_.slices > 0 && slices != only_.slices) return;
+    Placement place = stepwise_.placement;
+    place.mode = mode;
+    place.slices = slices;
+    place.units = divide_up(problem_.hidden, slices);
+    // The last block would have nothing.
+    if (only_.slices == 0 && int64_t(slices - 1) * place.units >= problem_.hidden) return;
+    for (const WeightPlace weights : {WeightPlace::kRegisters, WeightPlace::kShared}) {
+      if (only_.weights >= 0 && only_.weights != int(weights)) continue;
+      place.weights = weights;
+      for (const int rows : group_rows_to_try(problem_.batch, only_.group_rows)) {
+        place.group_rows = rows;
+        place.groups = divide_up(problem_.batch, rows);
+        if (mode == Mode::kGrid && place.blocks(problem_.directions) > device_.multiprocessors) continue;
+        if (!lay_out(device_, place)) continue;
+        const double microseconds = persistent_cycles(device_, problem_, place, costs_) / costs_.gigahertz / 1e3;
+        if (found_ && microseconds >= best_.microseconds) continue;
+        found_ = true;
+        best_.placement = place;
+        best_.microseconds = microseconds;
+      }
+    }
+  }
+
+  const DeviceCaps& device_;
+  const Problem& problem_;
+  const PlanOverride& only_;
+  const Costs costs_;
+  Plan stepwise_, best_;
+  bool found_ = false;
+};
+
+}  // namespace
+
+const char* name_of(Mode mode) {
+  constexpr const char* kNames[] = {"stepwise", "block", "cluster", "grid"};
+  return kNames[int(mode)];
+}
+
+const char* name_of(WeightPlace place) {
+  constexpr const char* kNames[] = {"memory", "registers", "shared memory"};
+  return kNames[int(place)];
+}
+
+Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const PlanOverride& only) {
+  return Planner(device, cell, problem, only).run();
+}
+
+int64_t scratch_bytes(const Placement& place, int directions) {
+  return counter_bytes(place, directions) + place.ring_floats(directions) * 4;
+}
+
+int64_t counter_bytes(const Placement& place, int directions) {
+  return (place.counters(directions) * 4 + 255) / 256 * 256;
+}
+
+}  // namespace cuda
+}  // namespace fastrnn

@@ -1,0 +1,85 @@
+#pragma once
+// How a call is to run on a GPU: which kernels, how many blocks, where the weights live. Plain C++ without CUDA, so
+// that it can be tested for GPUs that are not there.
+
+#include <stdint.h>
+
+#include <string>
+
+#include "cells/traits.h"
+#include "core/layer.h"
+#include "cuda/device.h"
+
+namespace fastrnn {
+namespace cuda {
+
+enum class Mode : int {
+  kStepwise,  // a launch a step; takes everything
+  kBlock,     // persistent: a block has all units, and works on a few rows
+  kCluster,   // persistent: a cluster of blocks has all units, and writes into each other's shared memory
+  kGrid,      // persistent: blocks anywhere, all running at once, exchange through the second-level cache
+};
+enum class WeightPlace : int { kMemory, kRegisters, kShared };
+
+/// Threads of a persistent block, at the most.
+constexpr int kRegisterThreads = 448, kSharedThreads = 512;
+
+const char* name_of(Mode mode);
+const char* name_of(WeightPlace place);
+
+/// How many persistent blocks share a call, and the geometry of each; see persistent.h. A direction has `groups` of
+/// `slices` blocks; a group has up to group_rows of the batch, a slice `units` of the hidden units.
+struct Placement {
+  Mode mode = Mode::kStepwise;
+  WeightPlace weights = WeightPlace::kMemory;
+  int threads = 0, units = 0, slices = 0, groups = 0, group_rows = 0;
+  int phases = 1;
+  int outputs[kMaxPhases];     // sums for each unit of a phase's product
+  int depth[kMaxPhases];       // of the product
+  int row_groups[kMaxPhases];  // threads side by side over the sums of the block,
+  int k_slices[kMaxPhases];    // and over the depth
+  // In shared memory, counted in floats:
+  int operand_pitch = 0, operand_at = 0, operand_stride = 0;  // rows of what meets the weights; one or two buffers
+  int partials_at = 0, flag_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
+
+  FASTRNN_HD int padded_sums(int phase) const { return (outputs[phase] * units + 7) / 8 * 8; }
+  FASTRNN_HD int blocks(int directions) const { return slices * groups * directions; }
+  /// Of the ring through which blocks of a grid exchange: two slots of all groups, in floats; then a counter a group.
+  int64_t ring_floats(int directions) const {
+    return mode == Mode::kGrid ? int64_t(2) * directions * groups * group_rows * operand_pitch : 0;
+  }
+  int64_t counters(int directions) const { return mode == Mode::kGrid ? int64_t(directions) * groups : 0; }
+};
+
+struct Plan {
+  Placement placement;
+  double microseconds = 0;  // a step, by the model below; not measured
+  std::string why;          // in words: what was chosen over what, or why nothing else could be
+};
+
+/// What a plan is for.
+struct Problem {
+  int batch, hidden, directions;
+  int number;     // of core/number.h
+  bool backward;  // its product goes over the gates of all units, and has one sum a unit
+};
+
+/// Tuning and tests: a mode to keep to (if it fits), and the geometry.
+struct PlanOverride {
+  int mode = -1;       // of Mode, -1: any
+  int slices = 0;      // 0: any
+  int group_rows = 0;  // 0: any
+  int weights = -1;    // of WeightPlace, -1: any
+};
+
+/// Always finds one: where nothing persistent fits, and nothing is asked for, the stepwise path. With an override that
+/// fits nothing, the plan is stepwise, too, and `why` says so.
+Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
+               const PlanOverride& only = PlanOverride());
+
+/// Bytes of scratch that the plan's kernels need, and how many of them, at the beginning, must be zero.
+int64_t scratch_bytes(const Placement& place, int directions);
+int64_t counter_bytes(const Placement& place, int directions);
+
+}  // namespace cuda
+}  // namespace fastrnn

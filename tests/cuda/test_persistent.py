@@ -1,0 +1,118 @@
+"""Kernels that stay for the whole sequence, run on the CPU: one block, clusters, whole grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from emulated import CELLS, Emulated, arguments, compare, run  # noqa: E402
+
+from fastrnn import _cuda  # noqa: E402
+from fastrnn._native import core  # noqa: E402
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS  # noqa: E402
+
+PLANS = [
+    "mode=block,weights=registers",
+    "mode=block,weights=shared,group_rows=2",
+    "mode=cluster,slices=2,weights=registers,group_rows=2",
+    "mode=cluster,slices=4,weights=shared",
+    "mode=grid,slices=3,weights=registers,group_rows=2",
+    "mode=grid,slices=2,weights=shared,group_rows=3",
+]
+ONE_PHASE = {
+    name for name in CELLS if max(s[3] for s in core.cuda.columns(CELL_NUMBERS[name])[2]) == 0
+}
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Emulated:
+    return Emulated(monkeypatch)
+
+
+def takes(cell: str, only: str) -> bool:
+    """Two-phase cells keep their weights in shared memory."""
+    return cell in ONE_PHASE or "registers" not in only
+
+
+CASES = [(cell, only) for cell in CELLS for only in PLANS if takes(cell, only)]
+
+
+def assert_planned(emulated: Emulated, only: str) -> None:
+    """The kernels that were asked for ran, forward and backward."""
+    assert len(emulated.plans) >= 2
+    wanted = _cuda.Only.read(only)
+    for plan in emulated.plans:
+        assert plan.mode == _cuda.MODES[wanted.mode], plan
+        assert wanted.slices in (0, plan.slices), plan
+
+
+@pytest.mark.parametrize(("cell", "only"), CASES)
+def test_against_the_cpu_engine(cell: str, only: str, emulated: Emulated) -> None:
+    compare(cell, arguments(cell, 4, 5, 3, 9), emulated, only=only)
+    assert_planned(emulated, only)
+
+
+@pytest.mark.parametrize("only", PLANS)
+@pytest.mark.parametrize("directions", [1, 2])
+def test_lengths_and_resets(directions: int, only: str, emulated: Emulated) -> None:
+    generator = torch.Generator().manual_seed(3)
+    for cell in ("lstm", "gru", "gru_reset_before"):
+        if not takes(cell, only):
+            continue
+        given = arguments(cell, 5, 4, 3, 6, directions)
+        resets = torch.rand((5, 4), generator=generator) > 0.6
+        options: dict[str, Any]
+        for options in ({"lengths": [2, 5, 0, 3]}, {"resets": resets}):
+            compare(cell, given, emulated, only=only, **options)
+            assert_planned(emulated, only)
+        compare(cell, given, emulated, only=only, lengths=[2, 1, 4, 3], resets=resets)
+
+
+@pytest.mark.parametrize("only", PLANS)
+def test_every_schedule_gives_the_same_bits(only: str, emulated: Emulated) -> None:
+    cell = "lstm" if "registers" in only else "gru_reset_before"
+    given = arguments(cell, 3, 3, 2, 9, directions=2)
+    first = emulated(lambda: run(cell, given, torch.float32), seed=1, only=only)
+    for seed in range(2, 6):
+        again = emulated(lambda: run(cell, given, torch.float32), seed=seed, only=only)
+        assert_planned(emulated, only)
+        for name, value in first.items():
+            np.testing.assert_array_equal(again[name], value, err_msg=f"{name}, seed {seed}")
+
+
+@pytest.mark.parametrize("cell", ["lstm", "peephole_lstm", "gru", "gru_reset_before"])
+def test_plans_as_they_are_chosen(cell: str, emulated: Emulated) -> None:
+    """Blocks of full size: more k slices than are summed at once, several rows a group."""
+    compare(cell, arguments(cell, 2, 5, 3, 65), emulated)
+    assert {plan.mode for plan in emulated.plans} != {"stepwise"}
+    compare(cell, arguments(cell, 2, 3, 3, 129), emulated, only="mode=grid,slices=17,group_rows=3")
+
+
+def test_a_batch_does_not_change_its_rows(emulated: Emulated) -> None:
+    """The order of sums depends on neither the batch nor the lengths."""
+    given = arguments("lstm", 4, 6, 3, 20)
+    only = "mode=block,group_rows=3"
+    whole = emulated(lambda: run("lstm", given, torch.float32), only=only)
+    part = {
+        n: v[:, 3:] if n == "input" else v[3:] if n in ("h0", "c0") else v for n, v in given.items()
+    }
+    alone = emulated(lambda: run("lstm", part, torch.float32), only="mode=block,group_rows=3")
+    np.testing.assert_array_equal(alone["output 0"], whole["output 0"][:, 3:])
+    np.testing.assert_array_equal(alone["output 2"], whole["output 2"][3:])
+
+
+def test_plans_of_other_calls_are_refused() -> None:
+    caps = _cuda.emulated_engine.caps(0)
+    lstm = CELL_NUMBERS["lstm"]
+    plan = core.cuda.make_plan(caps, lstm, 4, False, 4, 32, 1, _cuda.Only())
+    states = CELL_INFO[lstm]["num_states"]
+    for batch, hidden in ((5, 32), (4, 33)):
+        with pytest.raises(ValueError, match="made for another call"):
+            core.testing.emulated.forward(
+                lstm, 4, plan, 0, (1, batch, hidden, 1, 0), (0, 0, 0, batch, 1),
+                ((0,) * 7,), (0, 0, 0), (0,) * states, (0,) * states, 0, 0,
+            )  # fmt: skip

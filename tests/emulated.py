@@ -1,0 +1,131 @@
+"""The CUDA engine's kernels run on the CPU, and what to compare them with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from oracles import assert_exact, assert_within_budget
+
+import fastrnn
+from fastrnn import _cuda, functional, reference
+from fastrnn._native import core
+from fastrnn._plan import CELL_NUMBERS
+
+CELLS = [
+    name
+    for name in reference.CELLS
+    if core.testing.emulated.refuses(CELL_NUMBERS.get(name, 0), 4) is None and name in CELL_NUMBERS
+]
+Values = dict[str, Any]
+
+
+class Emulated:
+    """Runs functions, with all that the engine takes on the emulated GPU.
+
+    ``plans`` are those that were made for it.
+    """
+
+    def __init__(self, patch: Any) -> None:
+        self._patch = patch
+        self.calls = 0
+        self.plans: list[Any] = []
+
+    def __call__(
+        self, function: Callable[..., Any], *args: Any, seed: int = 1, only: str = ""
+    ) -> Any:
+        self.calls = 0
+        self.plans.clear()
+        core.testing.emulated.set_seed(seed)
+        before = _cuda.plan_only(_cuda.Only.read(only))
+        made = _cuda.plan_of
+
+        def plan_of(*given: Any) -> Any:
+            self.plans.append(made(*given))
+            return self.plans[-1]
+
+        try:
+            with self._patch.context() as patch:
+                patch.setattr(fastrnn.nn._base, "run_stack", self._run_stack)
+                patch.setattr(fastrnn.functional._layer, "run_stack", self._run_stack)
+                patch.setattr(fastrnn.nn.cells, "run_step", self._run_step)
+                patch.setattr(_cuda, "plan_of", plan_of)
+                result = function(*args)
+        finally:
+            _cuda.plan_only(before)
+        assert self.calls, "the emulated engine was not asked"
+        return result
+
+    def _run_stack(self, *args: Any, **options: Any) -> Any:
+        self.calls += 1
+        return _cuda.run_stack(*args, **options, engine=_cuda.emulated_engine)
+
+    def _run_step(self, *args: Any) -> Any:
+        self.calls += 1
+        return _cuda.run_step(*args, engine=_cuda.emulated_engine)
+
+
+def arguments(
+    cell: str, seq_len: int, batch: int, inputs: int, hidden: int, directions: int = 1
+) -> Values:
+    """Keyword arguments of the cell's function, in float64, the same numbers in float32."""
+    kind = reference.CELLS[cell]
+    generator = torch.Generator().manual_seed(seq_len + batch + hidden)
+
+    def draw(*shape: int, scale: float) -> Any:
+        values = torch.rand(shape, generator=generator, dtype=torch.float32) * 2 - 1
+        return (values * scale).double()
+
+    lead = (2,) if directions == 2 else ()
+    rows = kind.num_gates * hidden
+    result = {
+        "input": draw(seq_len, batch, inputs, scale=2),
+        "weight_ih": draw(*lead, rows, inputs, scale=1.5 / inputs**0.5),
+        "weight_hh": draw(*lead, rows, hidden, scale=1.5 / hidden**0.5),
+        "bias_ih": draw(*lead, rows, scale=0.5),
+        "bias_hh": draw(*lead, rows, scale=0.5),
+    }
+    if kind.num_unit_params:
+        result["peephole"] = draw(*lead, kind.num_unit_params, hidden, scale=1)
+    for state in ("h0", "c0")[: kind.num_states]:
+        result[state] = draw(*lead, batch, hidden, scale=1)
+    return result
+
+
+def run(cell: str, given: Values, dtype: Any, **options: Any) -> Values:
+    """Outputs and the gradients of everything."""
+    leaves = {
+        name: None if value is None else value.detach().to(dtype).requires_grad_()
+        for name, value in given.items()
+    }
+    outputs = getattr(functional, cell)(**leaves, **options)
+    values = {f"output {i}": output.detach() for i, output in enumerate(outputs)}
+    generator = torch.Generator().manual_seed(7)
+    loss = sum(
+        (o * torch.rand(o.shape, generator=generator, dtype=torch.float32).to(dtype)).sum()
+        for o in outputs
+    )
+    assert isinstance(loss, torch.Tensor)
+    loss.backward()
+    for name, leaf in leaves.items():
+        if leaf is not None:
+            assert leaf.grad is not None, name
+            values[f"grad {name}"] = leaf.grad
+    return values
+
+
+def compare(
+    cell: str, given: Values, emulated: Emulated, seed: int = 1, only: str = "", **options: Any
+) -> None:
+    """With the CPU engine: float64 where the plan takes it, float32 by its budget."""
+    exact = run(cell, given, torch.float64, **options)
+    theirs = run(cell, given, torch.float32, **options)
+    if only in ("", "mode=stepwise"):
+        doubles = emulated(lambda: run(cell, given, torch.float64, **options), seed=seed)
+        for name in exact:
+            assert_exact(doubles[name], exact[name], name=f"{cell} {name}")
+    ours = emulated(lambda: run(cell, given, torch.float32, **options), seed=seed, only=only)
+    assert ours.keys() == exact.keys()
+    for name in exact:
+        assert_within_budget(ours[name], theirs[name], exact[name], name=f"{cell} {name}")
