@@ -35,6 +35,13 @@ struct ForkGuard {
 
 }  // namespace
 
+void wait_a_moment(int spins) {
+  if (spins < kSpinsBeforeYield)
+    pause();
+  else
+    sched_yield();
+}
+
 void Barrier::reset(int size) {
   size_ = size;
   arrived_ = 0;
@@ -49,12 +56,7 @@ void Barrier::wait() {
     round_.store(round + 1, std::memory_order_release);
     return;
   }
-  for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-    if (spins < kSpinsBeforeYield)
-      pause();
-    else
-      sched_yield();
-  }
+  wait_until([&] { return round_.load(std::memory_order_acquire) != round; });
 }
 
 #ifdef _OPENMP

@@ -6,6 +6,14 @@
 
 namespace fastrnn {
 
+/// Offers the core to others after the first 20 us or so of a wait; `spins` counts from 0.
+void wait_a_moment(int spins);
+
+template <class Condition>
+void wait_until(const Condition& holds) {
+  for (int spins = 0; !holds(); ++spins) wait_a_moment(spins);
+}
+
 /// Lets `size` threads wait for one another, any number of times.
 class Barrier {
  public:

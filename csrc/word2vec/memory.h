@@ -42,11 +42,9 @@ class WorkerMemory : public Worker {
   explicit WorkerMemory(const Settings& s)
       : words_(s.max_kept + 1),
         draws_(s.max_kept + 1),
-        floats_(int64_t(s.stride) * (2 + kMaxTile) + int64_t(kMaxTile) * (s.max_rows() + kSpare)),
+        floats_(int64_t(s.stride) * (1 + kMaxTile) + int64_t(kMaxTile) * (s.max_rows() + kSpare)),
         addresses_(2 * int64_t(s.max_rows() + kSpare + kMaxTurns) + 2 * int64_t(s.window)),
         targets_(kTargetRing * int64_t(s.negative) * (s.skip_gram ? 2 * int64_t(s.window) : 1)),
-        destinations_(s.max_rows() + kSpare),
-        cold_rows_(s.max_rows() + kSpare),
         frozen_(s.train_outputs ? 0 : 2 * int64_t(s.max_rows()) * s.stride) {
     inputs.shared = s.vectors;
     nodes.shared = s.node_vectors;
@@ -55,13 +53,10 @@ class WorkerMemory : public Worker {
     kept_draws = draws_.get();
     input_sum = floats_.get();
     errors = input_sum + s.stride;
-    ignored = errors + int64_t(kMaxTile) * s.stride;
-    coefficients = ignored + s.stride;
+    coefficients = errors + int64_t(kMaxTile) * s.stride;
     pointers = addresses_.get();
     Worker::targets = targets_.get();
     frozen = frozen_.get();
-    destinations = destinations_.get();
-    cold_rows = cold_rows_.get();
   }
 
   /// Copies of the first rows, which are read from the shared ones at once.
@@ -80,8 +75,6 @@ class WorkerMemory : public Worker {
   Array<float> floats_;
   Array<const float*> addresses_;
   Array<int32_t> targets_;
-  Array<float*> destinations_;
-  Array<int32_t> cold_rows_;
   Array<float> frozen_;
   Array<float> copies_[3];
   int num_copies_ = 0;

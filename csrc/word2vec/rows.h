@@ -1,6 +1,5 @@
 #pragma once
-// Where a thread finds the rows it trains: in the shared matrix, in its copies of the hot rows, or in a shard's
-// copies.
+// Where a thread finds the rows it trains: in the shared matrix, or in its copies of the hot rows.
 
 #include "cpu/vec.h"
 #include "word2vec/settings.h"
@@ -14,34 +13,13 @@ using namespace fastrnn::word2vec;
 enum class Sharing {
   kDirect,  // one thread, or cold rows only: Hogwild on the shared matrix
   kHot,     // copies of the first rows, because a row that two cores write in turn costs 100 ns each time
-  kShard,   // copies, and lists of what cold rows are to become: no shard sees another's updates before the round ends
 };
-
-/// Not inlined: a row is touched for the first time in a shard far less often than again.
-static __attribute__((noinline)) int32_t copy_row(Rows& rows, int32_t row, int stride) {
-  const int32_t slot = rows.num_touched++;
-  rows.touched[slot] = row;
-  rows.slot[row] = slot;
-  rows.visits[slot] = 0;
-  __builtin_memcpy(rows.copy + int64_t(slot) * stride, rows.shared + int64_t(row) * stride,
-                   size_t(stride) * sizeof(float));
-  return slot;
-}
 
 template <Sharing kSharing>
 FASTRNN_INLINE float* find_row(Rows& rows, int32_t row, int stride) {
   if constexpr (kSharing == Sharing::kDirect) {
     return rows.shared + int64_t(row) * stride;
-  } else if constexpr (kSharing == Sharing::kHot) {
-    return (row < rows.hot ? rows.copy : rows.shared) + int64_t(row) * stride;
   } else {
-    if (rows.slot) {
-      int32_t slot = rows.slot[row];
-      if (slot < 0) slot = copy_row(rows, row, stride);
-      ++rows.visits[slot];
-      return rows.copy + int64_t(slot) * stride;
-    }
-    ++rows.visits[row < rows.hot ? row : rows.hot];  // no branch: which rows are hot cannot be predicted
     return (row < rows.hot ? rows.copy : rows.shared) + int64_t(row) * stride;
   }
 }
@@ -58,21 +36,9 @@ FASTRNN_INLINE void prefetch_line(const float* p) {
 /// Starts loading a row that will be wanted soon.
 template <Sharing kSharing>
 FASTRNN_INLINE void prefetch_row(const Rows& rows, int32_t row, int stride) {
-  const float* p = rows.shared + int64_t(row) * stride;
-  if constexpr (kSharing == Sharing::kHot) {
+  if constexpr (kSharing == Sharing::kHot)
     if (row < rows.hot) return;
-  } else if constexpr (kSharing == Sharing::kShard) {
-    // Without asking to own the line: a shared row is only read here, and no other thread writes this one's copies.
-    if (rows.slot) {
-      const int64_t slot = rows.slot[row];
-      const float* const copy = rows.copy + slot * stride;
-      p = slot < 0 ? p : copy;
-    } else if (row < rows.hot) {
-      return;
-    }
-    for (int i = 0; i < stride; i += 16) __builtin_prefetch(p + i);
-    return;
-  }
+  const float* const p = rows.shared + int64_t(row) * stride;
   for (int i = 0; i < stride; i += 16) prefetch_line(p + i);
 }
 

@@ -59,7 +59,7 @@ class Scorer {
       for (int k = 0; k < W; ++k)
         rows[k] = s_.node_vectors + int64_t(s_.path_rows[begin + first + (k < left ? k : 0)]) * s_.stride;
       V f;
-      dot_products<1>(rows, (left + kRowTile - 1) / kRowTile, &input, registers_, &f);
+      dot_products<1>(rows, (left + kRowTile - 1) / kRowTile, &input, 0, registers_, &f);
       float scores[W];
       f.store(scores);
       for (int k = 0; k < left; ++k)

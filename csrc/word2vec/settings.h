@@ -55,13 +55,6 @@ struct Settings {
   int max_rows() const { return negative + 1 > kMaxTurns ? negative + 1 : kMaxTurns; }
 };
 
-/// What a deterministic run will add to a cold row: coefficient * a saved vector.
-struct Update {
-  int32_t row;
-  float coefficient;
-  int32_t saved;
-};
-
 /// Where the words of one thread's rows live.
 struct Rows {
   float* shared;  // the matrix that all threads see
@@ -70,15 +63,6 @@ struct Rows {
   float* base = nullptr;  // the shared rows when they were last copied
   int32_t hot = 0;
   int64_t interval[kTiers], left[kTiers];  // words between merges of a tier, and until the next
-  // Shards of a deterministic run copy the first `hot` rows, too. The others they read where they are, and write down
-  // how those are to change.
-  Update* updates = nullptr;
-  int64_t num_updates = 0;
-  int32_t* visits = nullptr;  // of each copied row, since the round began
-  // Or, for skip-gram's nodes, each of which several contexts train at once, copies of all rows that they touch.
-  int32_t* slot = nullptr;     // [vocab]: position of the row in `copy`, or -1
-  int32_t* touched = nullptr;  // rows in the order of their slots
-  int32_t num_touched = 0;
 };
 
 struct Counts {
@@ -98,16 +82,9 @@ struct alignas(128) Worker {
   float* errors;        // [window tile, stride]
   float* coefficients;  // [window tile, max_rows rounded up to a register]
   const float** pointers;
-  int32_t* targets;  // negative samples of kTargetRing centers
-  float* frozen;     // [max_rows, stride]: copies of outputs that are not to be trained
-  // Of shards: vectors that Rows::updates refer to, [num_saved, stride].
-  float* saved = nullptr;
-  int64_t num_saved = 0;
-  int64_t first_error = 0, first_input = 0;  // of the piece at hand: where its words' errors and inputs are saved
-  int32_t* cold_rows;                        // of the rows of a step: their numbers where they are cold, else -1
-  float* ignored;                            // [stride]: where a cold row's new values go
-  float** destinations;                      // where those of a step's rows go
-  int64_t until_merge = 0, slept = 0;        // words until some tier is due, and since `left` was brought up to date
+  int32_t* targets;                    // negative samples of kTargetRing centers
+  float* frozen;                       // [max_rows, stride]: copies of outputs that are not to be trained
+  int64_t until_merge = 0, slept = 0;  // words until some tier is due, and since `left` was brought up to date
   Counts counts;
 };
 

@@ -5,7 +5,9 @@
 //   f = h . s,   g = (1 - turn - sigmoid(f)) * alpha,   e += g s,   s += g h,   and at last h += e;
 // negative sampling does the same with the rows of the center (label 1) and of drawn words (label 0). The rows of a
 // path differ from one another, so first taking all f and then all updates changes nothing but the order of sums.
-// A few contexts of the same center (a tile) share one pass over the path; they do not see each other's updates.
+// A few contexts of the same center (a tile) share one pass over the path, and yet go one after the other: what context
+// a does to a row changes the product of a later context b by g_a (h_a . h_b), so the products of the contexts with one
+// another make up for it.
 
 #include "cpu/shuffle.h"
 #include "cpu/tiling.h"
@@ -36,36 +38,40 @@ FASTRNN_INLINE V fold(V p, V q) {
   return fold<S>(p, q, typename MakeIndices<W>::type{});
 }
 
-/// out[c], lane r: rows[r] . inputs[c], for C contexts and the first 4 * tiles rows of W; other lanes are 0.
+/// out[c], lane r: rows[r] . inputs[c] over registers [first, last), for C contexts and the first 4 * tiles rows of W;
+/// other lanes are 0.
 template <int C>
-FASTRNN_INLINE void dot_products(const float* const* rows, int tiles, const float* const* inputs, int registers,
+FASTRNN_INLINE void dot_products(const float* const* rows, int tiles, const float* const* inputs, int first, int last,
                                  V* out) {
   constexpr int kTiles = W / kRowTile;
   V partial[kTiles][C];
 #pragma GCC unroll 4
   for (int t = 0; t < kTiles; ++t) {
+    if (t >= tiles) {
+#pragma GCC unroll 8
+      for (int c = 0; c < C; ++c) partial[t][c] = V(0.0f);
+      continue;
+    }
     V sums[kRowTile][C];
 #pragma GCC unroll 4
     for (int r = 0; r < kRowTile; ++r) {
 #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) sums[r][c] = V(0.0f);
     }
-    if (t < tiles) {
-      const float* const s0 = rows[t * kRowTile];
-      const float* const s1 = rows[t * kRowTile + 1];
-      const float* const s2 = rows[t * kRowTile + 2];
-      const float* const s3 = rows[t * kRowTile + 3];
-      for (int j = 0; j < registers; ++j) {
-        V h[C];
+    const float* const s0 = rows[t * kRowTile];
+    const float* const s1 = rows[t * kRowTile + 1];
+    const float* const s2 = rows[t * kRowTile + 2];
+    const float* const s3 = rows[t * kRowTile + 3];
+    for (int j = first; j < last; ++j) {
+      V h[C];
 #pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) h[c] = V::load(inputs[c] + j * W);
-        const float* const s[kRowTile] = {s0, s1, s2, s3};
+      for (int c = 0; c < C; ++c) h[c] = V::load(inputs[c] + j * W);
+      const float* const s[kRowTile] = {s0, s1, s2, s3};
 #pragma GCC unroll 4
-        for (int r = 0; r < kRowTile; ++r) {
-          const V row = V::load(s[r] + j * W);
+      for (int r = 0; r < kRowTile; ++r) {
+        const V row = V::load(s[r] + j * W);
 #pragma GCC unroll 8
-          for (int c = 0; c < C; ++c) sums[r][c] = fma(row, h[c], sums[r][c]);
-        }
+        for (int c = 0; c < C; ++c) sums[r][c] = fma(row, h[c], sums[r][c]);
       }
     }
 #pragma GCC unroll 8
@@ -150,7 +156,49 @@ FASTRNN_INLINE V gradient(V f, V label, bool skip_saturated, const float* table)
   return label - p;
 }
 
-/// For C contexts: e[c] (+)= sum over rows of g[c][row] row, and rows += sum over c of g[c][row] input[c], on
+/// out[c] as of dot_products, for any C.
+template <int C>
+FASTRNN_INLINE void all_products(const float* const* rows, int tiles, const float* const* inputs, int first, int last,
+                                 V* out) {
+  constexpr int D = C < kDotContexts ? C : kDotContexts;
+#pragma GCC unroll 8
+  for (int c = 0; c + D <= C; c += D) dot_products<D>(rows, tiles, inputs + c, first, last, out + c);
+  if constexpr (C % D != 0) dot_products<C % D>(rows, tiles, inputs + C / D * D, first, last, out + C / D * D);
+}
+
+/// Numbers that pair_products writes, before the rest of the last register.
+constexpr int pair_products_size(int contexts) {
+  int size = 0;
+  for (int a = 0; a < contexts - 1; a += kRowTile) size += (contexts - 1 - a) * kRowTile;
+  return size;
+}
+
+/// The products of C contexts with one another, in tiles of kRowTile contexts a with each b > a.
+/// dots(IntConstant<n>(), rows, inputs, out) is dot_products of one tile with n inputs.
+template <int C, class Dots>
+FASTRNN_INLINE void pair_products(const float* const* inputs, const Dots& dots, float* products) {
+  int n = 0;
+#pragma GCC unroll 2
+  for (int a = 0; a < C - 1; a += kRowTile) {
+    const float* rows[kRowTile];
+    for (int r = 0; r < kRowTile; ++r) rows[r] = inputs[a + r < C ? a + r : a];
+    with_constant<(C > 1 ? C - 1 : 1)>(C - 1 - a, [&](auto count) {
+      V out[decltype(count)::value];
+      dots(count, rows, inputs + a + 1, out);
+      for (int b = 0; b < decltype(count)::value; ++b, n += kRowTile) out[b].store(products + n);
+    });
+  }
+}
+
+/// pairs[a][b], a < b, from what pair_products has written.
+template <int C>
+FASTRNN_INLINE void arrange_pairs(const float* products, float (*pairs)[kMaxContexts]) {
+  for (int a = 0; a < C - 1; a += kRowTile)
+    for (int b = a + 1; b < C; ++b, products += kRowTile)
+      for (int r = 0; r < kRowTile && a + r < b; ++r) pairs[a + r][b] = products[r];
+}
+
+/// For C contexts, one after the other: e[c] (+)= sum over rows of g[c][row] row, and rows += g[c][row] input[c], on
 /// registers j0 .. j0 + N - 1. The rows' new values go to `targets`. With `add`, e is added to what lies there.
 template <int C, int N>
 FASTRNN_INLINE void update_registers(float* const* rows, float* const* targets, int num_rows, const float* g,
@@ -174,15 +222,15 @@ FASTRNN_INLINE void update_registers(float* const* rows, float* const* targets, 
   for (int r = 0; r < num_rows; ++r) {
     const float* const row = rows[r] + j0 * W;
     float* const target = targets[r] + j0 * W;
-    V old[N], fresh[N];
+    V fresh[N];
 #pragma GCC unroll 8
-    for (int j = 0; j < N; ++j) fresh[j] = old[j] = V::load(row + j * W);
+    for (int j = 0; j < N; ++j) fresh[j] = V::load(row + j * W);
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) {
       const V coefficient(g[c * g_stride + r]);
 #pragma GCC unroll 8
       for (int j = 0; j < N; ++j) {
-        sum[c][j] = fma(coefficient, old[j], sum[c][j]);
+        sum[c][j] = fma(coefficient, fresh[j], sum[c][j]);
         fresh[j] = fma(coefficient, h[c][j], fresh[j]);
       }
     }
@@ -201,7 +249,7 @@ constexpr int at_most_8(int n) { return n < 1 ? 1 : n > 8 ? 8 : n; }
 template <int C>
 FASTRNN_INLINE void update(float* const* rows, float* const* targets, int num_rows, const float* g, int g_stride,
                            const float* const* inputs, float* const* e, bool add, int registers) {
-  constexpr int kWide = at_most_8((kRegisters - 4) / (2 * C));  // inputs and sums, a row before and after, a g
+  constexpr int kWide = at_most_8((kRegisters - 4) / (2 * C));  // inputs and sums, a row, a g
   int j = 0;
   for (; j + kWide <= registers; j += kWide)
     update_registers<C, kWide>(rows, targets, num_rows, g, g_stride, inputs, e, add, j);

@@ -25,10 +25,9 @@ namespace word2vec {
 namespace {
 
 constexpr int64_t kChunkWords = 10000;  // between two learning rates, as in word2vec.c and gensim
-constexpr int64_t kRoundWords = 4000;   // longer rounds leave the caches: 16000 take a tenth more time
 
 /// Small corpora have smaller chunks, so that the learning rate still falls in many steps.
-int64_t chunk_words(int64_t words, int64_t most) { return std::max<int64_t>(256, std::min(most, words / 64)); }
+int64_t chunk_words(int64_t words) { return std::max<int64_t>(256, std::min(kChunkWords, words / 64)); }
 
 // Hot rows that threads copy, in bytes of each matrix: with 100 floats, 512 nodes, which have three quarters of all
 // visits to a path, 1024 words as inputs and 2048 as outputs. Less slows down two threads, more leaves the
@@ -91,17 +90,20 @@ struct Trainer::Shared {
   enum class Start { kWait, kGo, kCancel } start = Start::kWait;  // the rest under the mutex, too
   int running = 0;
   Counts counts;
-  std::atomic<int64_t> rounds_done{0};
+  std::atomic<int64_t> chunks_done{0};
 };
 
 Trainer::Trainer(const Settings& settings, int threads, bool deterministic)
     : settings_(settings), kernels_(current_kernels()), shared_(std::make_unique<Shared>()) {
   deterministic = deterministic && !settings.strict;  // strict runs have one thread anyway
   const int64_t words = settings.offsets[settings.num_sentences];
-  chunks_ = cut_chunks(settings, chunk_words(words, deterministic ? kRoundWords : kChunkWords));
+  chunks_ = cut_chunks(settings, chunk_words(words));
   const int64_t chunks = int64_t(chunks_.size()) - 1;
-  threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, deterministic ? Rounds::kShards : chunks)));
-  if (deterministic) rounds_ = std::make_unique<Rounds>(settings_, kernels_, threads, chunks_);
+  threads = int(std::max<int64_t>(1, std::min<int64_t>(threads, chunks)));
+  if (deterministic) {
+    columns_ = std::make_unique<Columns>(settings_, kernels_, threads, chunks_);
+    threads = columns_->threads();
+  }
   workers_.reserve(size_t(threads));
   for (int i = 0; i < threads; ++i) {
     workers_.emplace_back(settings);
@@ -124,11 +126,11 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
   const auto start = std::lower_bound(chunks_.begin(), chunks_.end(), epoch.first_sentence);
   const int64_t first = start - chunks_.begin(), last = int64_t(chunks_.size()) - 1;
   shared.next_chunk = first;
-  shared.rounds_done = first;
+  shared.chunks_done = first;
   shared.stop = false;
   shared.counts = {};
   shared.running = int(workers_.size());
-  if (rounds_) rounds_->clear_counts();
+  if (columns_) columns_->clear_counts();
 
   shared.start = Shared::Start::kWait;
   std::vector<std::thread> threads;
@@ -148,12 +150,12 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
   start_threads(Shared::Start::kGo);
 
   Progress progress;
-  const auto done = [&] { return std::min(last, rounds_ ? shared.rounds_done.load() : shared.next_chunk.load()); };
+  const auto done = [&] { return std::min(last, columns_ ? shared.chunks_done.load() : shared.next_chunk.load()); };
   {
     std::unique_lock<std::mutex> lock(shared.mutex);
     while (!shared.finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return shared.running == 0; })) {
       progress.counts = shared.counts;
-      if (rounds_)
+      if (columns_)
         progress.counts.words = settings_.offsets[chunks_[size_t(done())]] - settings_.offsets[chunks_[size_t(first)]];
       progress.alpha = epoch.alpha_at(settings_, chunks_[size_t(done())]);
       lock.unlock();
@@ -163,7 +165,7 @@ Progress Trainer::train(const Epoch& epoch, const std::function<bool(const Progr
   }
   for (std::thread& thread : threads) thread.join();
   position_ = chunks_[size_t(done())];
-  progress.counts = rounds_ ? rounds_->counts() : shared.counts;
+  progress.counts = columns_ ? columns_->counts() : shared.counts;
   progress.alpha = epoch.alpha_at(settings_, position_);
   return progress;
 }
@@ -176,8 +178,8 @@ void Trainer::run_thread(int thread, const Epoch& epoch) {
     shared.started.wait(lock, [&] { return shared.start != Shared::Start::kWait; });
     if (shared.start == Shared::Start::kCancel) return;
   }
-  if (rounds_) {
-    rounds_->run(thread, epoch, shared.rounds_done, shared.stop, shared.rounds_done);
+  if (columns_) {
+    columns_->run(thread, epoch, shared.chunks_done, shared.stop, shared.chunks_done);
   } else {
     const uint64_t key = epoch_key(settings_.seed, epoch.number);
     const bool hot = worker.nodes.hot || worker.inputs.hot || worker.negatives.hot;

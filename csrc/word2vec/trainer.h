@@ -1,14 +1,14 @@
 #pragma once
 // Training: chunks of sentences for any number of threads. Fast runs share the matrices without locks (Hogwild, Niu
-// et al. 2011); deterministic ones work in rounds (rounds.h).
+// et al. 2011); deterministic ones share out its columns (columns.h).
 
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "word2vec/columns.h"
 #include "word2vec/kernels.h"
 #include "word2vec/memory.h"
-#include "word2vec/rounds.h"
 #include "word2vec/schedule.h"
 
 namespace fastrnn {
@@ -37,7 +37,7 @@ class Trainer {
   const Kernels& kernels_;
   std::vector<int64_t> chunks_;  // first sentences, and the end
   std::vector<WorkerMemory> workers_;
-  std::unique_ptr<Rounds> rounds_;  // of a deterministic run
+  std::unique_ptr<Columns> columns_;  // of a deterministic run
   int64_t position_ = 0;
   std::unique_ptr<Shared> shared_;
 };
