@@ -49,11 +49,10 @@ def draw_vectors(
 ) -> None:
     """Fill the rows from ``first_row`` on with the small random values that training starts from.
 
-    Uniform in ``[-0.5, 0.5) / vector_size``, of 24 random bits each that depend on the seed and the
-    place in the matrix only.  ``compat="word2vec.c"``: its very values, the low 16 bits of a
-    generator that starts at 1; they repeat every 65536 values, and so every few hundred rows where
-    vector_size is a power of two.  ``compat="gensim"``: gensim's, uniform in
-    ``[-1, 1) / vector_size``.
+    Uniform in ``[-1, 1) / vector_size``, of 24 random bits each that depend on the seed and the
+    place in the matrix only.  ``compat="word2vec.c"``: its very values, within half that range, the
+    low 16 bits of a generator that starts at 1; they repeat every 65536 values, and so every few
+    hundred rows where vector_size is a power of two.  ``compat="gensim"``: gensim's very values.
     """
     rows = max(2, _BLOCK // vector_size // 2 * 2)  # so that each block starts with a new hash
     rng = np.random.default_rng(seed) if compat == "gensim" else None
@@ -82,13 +81,13 @@ def draw_vectors(
 
 
 def _uniform(key: np.uint64, first: int, size: int) -> NDArray[np.float32]:
-    """Values in ``[-0.5, 0.5)``, two from each hash of a number from ``first`` on."""
+    """Values in ``[-1, 1)``, two from each hash of a number from ``first`` on."""
     numbers = np.arange(first + 1, first + 1 + -(-size // 2), dtype=np.uint64)
     hashes = _mix(key + np.uint64(_GOLDEN) * numbers)
     bits: NDArray[np.uint32] = hashes.view(np.uint32)[:size] >> np.uint32(8)
     values = bits.astype(np.float32)
-    values *= np.float32(2.0**-24)
-    values -= np.float32(0.5)
+    values *= np.float32(2.0**-23)
+    values -= np.float32(1.0)
     return values
 
 

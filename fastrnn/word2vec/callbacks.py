@@ -58,7 +58,11 @@ class CallbackAny2Vec:
         """After each epoch, whose figures are ``model.epoch_reports[-1]``."""
 
     def on_progress(self, model: Word2Vec, progress: Progress) -> None:
-        """Now and then while an epoch is trained (not in gensim)."""
+        """Now and then while an epoch is trained (not in gensim).
+
+        The model's vectors are in use then: they change, and in deterministic mode lie out of
+        order.
+        """
 
 
 class EarlyStopping(CallbackAny2Vec):
