@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from oracles import assert_exact, assert_within_budget
 
-import fastrnn
-from fastrnn import _cuda, functional, reference
+from fastrnn import _cuda, _dispatch, functional, reference
 from fastrnn._native import core
 from fastrnn._plan import CELL_NUMBERS
 
@@ -47,9 +47,11 @@ class Emulated:
 
         try:
             with self._patch.context() as patch:
-                patch.setattr(fastrnn.nn._base, "run_stack", self._run_stack)
-                patch.setattr(fastrnn.functional._layer, "run_stack", self._run_stack)
-                patch.setattr(fastrnn.nn.cells, "run_step", self._run_step)
+                originals = {"run_stack": _dispatch.run_stack, "run_step": _dispatch.run_step}
+                for module in list(sys.modules.values()):  # whoever imported them
+                    for name in originals:
+                        if vars(module).get(name) is originals[name]:
+                            patch.setattr(module, name, getattr(self, f"_{name}"))
                 patch.setattr(_cuda, "plan_of", plan_of)
                 result = function(*args)
         finally:
