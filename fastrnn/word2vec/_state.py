@@ -207,7 +207,11 @@ class ModelState:
         if len(lock) > 1 and self._vocabulary.words[: len(before)] != before:
             lock = np.ones(1, np.float32)  # they were other words' factors
         self.wv = KeyedVectors._from_parts(
-            list(self._vocabulary.words), self._inputs, self.vector_size, self._vocabulary.counts
+            list(self._vocabulary.words),
+            self._inputs,
+            self.vector_size,
+            self._vocabulary.counts,
+            unique=True,
         )
         grown = len(self._vocabulary.words) - len(lock)
         if len(lock) > 1 and grown > 0:

@@ -99,6 +99,13 @@ def test_first_vectors_are_small_and_depend_on_the_seed_only() -> None:
     assert np.array_equal(c[0], np.float32(expected))
 
 
+def test_training_makes_no_dictionary_of_words() -> None:
+    model = Word2Vec(zipfian(), **HS, **TINY)
+    assert model.wv._key_to_index is None
+    assert model.wv.key_to_index == {word: i for i, word in enumerate(model.wv.index_to_key)}
+    assert model.wv.key_to_index is model.wv.key_to_index
+
+
 def test_rows_are_padded_and_the_padding_stays_zero() -> None:
     model = Word2Vec(zipfian(), **HS, **TINY)
     for storage in (model._inputs, model._nodes):

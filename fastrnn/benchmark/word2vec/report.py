@@ -76,14 +76,21 @@ def vocabulary_line(result: dict[str, Any]) -> str | None:
 
 
 def memory_line(result: dict[str, Any]) -> str | None:
-    if not result["memory"]:
+    """The worst mode of each number of dimensions."""
+    worst: dict[int, dict[str, Any]] = {}
+    for row in result["memory"]:
+        if row["dim"] not in worst or row["ratio"] > worst[row["dim"]]["ratio"]:
+            worst[row["dim"]] = row
+    if not worst:
         return None
-    row = max(result["memory"], key=lambda row: float(row["ratio"]))
-    mark = "" if row["ratio"] <= FLOORS["memory"] else " ✗"
-    return (
-        f"Peak memory of training, at most: {row['peak'] / 1e6:.0f} MB, {row['ratio']:.2f}{mark} "
-        f"times matrices and ids (limit {FLOORS['memory']:g}; {row['mode']}, d = {row['dim']})."
-    )
+    texts = [
+        f"{row['peak'] / 1e6:.0f} MB, {row['ratio']:.2f}"
+        + ("" if row["ratio"] <= FLOORS["memory"] else " ✗")
+        + f" times matrices and ids ({row['mode']}, d = {dim})"
+        for dim, row in sorted(worst.items())
+    ]
+    limit = f"limit {FLOORS['memory']:g}"
+    return f"Peak memory of training, at most: {'; '.join(texts)}; {limit}."
 
 
 def deterministic_line(result: dict[str, Any]) -> str | None:

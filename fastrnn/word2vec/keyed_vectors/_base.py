@@ -45,7 +45,7 @@ class Base:
     """The vectors and their keys."""
 
     index_to_key: list[Any]
-    key_to_index: dict[Any, int]
+    _key_to_index: dict[Any, int] | None = None
     expandos: dict[str, Array]
 
     def __init__(
@@ -61,7 +61,7 @@ class Base:
             )
         self.vector_size = int(vector_size)
         self.index_to_key = [None] * count
-        self.key_to_index = {}
+        self._key_to_index = {}
         self.next_index = 0
         self.expandos = {}
         self.mapfile_path = mapfile_path
@@ -78,16 +78,21 @@ class Base:
         storage: Array,
         vector_size: int,
         counts: Sequence[int] | Array | None = None,
+        *,
+        unique: bool = False,
     ) -> Any:
-        """Around ``storage`` [V, stride] itself: ``vectors`` is its first columns, not a copy."""
+        """Around ``storage`` [V, stride] itself: ``vectors`` is its first columns, not a copy.
+
+        ``unique``: the caller knows that no word is there twice.
+        """
         if storage.ndim != 2 or storage.shape[0] != len(words) or storage.shape[1] < vector_size:
             raise ValueError(
                 f"storage of shape {storage.shape} does not hold {len(words)} x {vector_size}"
             )
         self = cls(vector_size, dtype=storage.dtype)
         self.index_to_key = words
-        self.key_to_index = {word: index for index, word in enumerate(words)}
-        if len(self.key_to_index) != len(words):
+        self._key_to_index = None
+        if not unique and len(self.key_to_index) != len(words):
             raise ValueError("the same word twice")
         self.next_index = len(words)
         self._storage = storage
@@ -95,6 +100,17 @@ class Base:
         if counts is not None:
             self.expandos["count"] = np.array(counts, dtype=np.int64)
         return self
+
+    @property
+    def key_to_index(self) -> dict[Any, int]:
+        """The row of each key; made when first asked for, as training has no need of it."""
+        if self._key_to_index is None:
+            self._key_to_index = {key: index for index, key in enumerate(self.index_to_key)}
+        return self._key_to_index
+
+    @key_to_index.setter
+    def key_to_index(self, value: dict[Any, int]) -> None:
+        self._key_to_index = value
 
     @property
     def vectors(self) -> Array:
