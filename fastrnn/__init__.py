@@ -6,6 +6,8 @@
     The same as typed functions of torch tensors (needs torch).
 ``fastrnn.convert``, ``fastrnn.restore``
     Replace every recurrent layer of a torch model by its fastrnn twin, and back (needs torch).
+``fastrnn.explain``
+    Who computes a layer's call, how, and why (needs torch).
 ``fastrnn.diagnostics``
     Gradients through time, as arrays and pictures: where they vanish or explode (needs torch).
 ``fastrnn.utils``
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         word2vec,
     )
     from fastrnn._convert import convert, restore
+    from fastrnn._explain import explain
     from fastrnn._patch import patch_torch
     from fastrnn.word2vec import KeyedVectors, Word2Vec
 
@@ -68,6 +71,7 @@ __all__ = [
     "convert_weights",
     "current_isa",
     "diagnostics",
+    "explain",
     "functional",
     "nn",
     "num_threads",
@@ -87,6 +91,7 @@ _LAZY: dict[str, tuple[str, str, bool]] = {
     "convert": ("fastrnn._convert", "convert", True),
     "convert_weights": ("fastrnn.convert_weights", "", False),
     "diagnostics": ("fastrnn.diagnostics", "", True),
+    "explain": ("fastrnn._explain", "explain", True),
     "functional": ("fastrnn.functional", "", True),
     "nn": ("fastrnn.nn", "", True),
     "ops": ("fastrnn.ops", "", False),

@@ -235,6 +235,8 @@ class testing:
         """The CUDA engine on an emulated GPU; `refuses`, `forward`, `backward` as in `cuda`."""
 
         @staticmethod
+        def refuses(cell: int, number: int) -> str | None: ...
+        @staticmethod
         def set_seed(seed: int) -> None:
             """Of the order in which threads run."""
 

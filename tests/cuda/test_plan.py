@@ -1,0 +1,146 @@
+"""Plans for GPUs that are not there: every shape gets one that fits, and says why."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+import fastrnn  # noqa: E402
+from fastrnn import _cuda  # noqa: E402
+from fastrnn._explain import _GPUS, gpu_caps  # noqa: E402
+from fastrnn._native import core  # noqa: E402
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS  # noqa: E402
+
+HIDDEN = [64, 128, 160, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048]
+BATCH = [1, 8, 12, 16, 20, 32, 64, 128, 256]
+
+
+def make(
+    caps: Any, cell: str, batch: int, hidden: int, directions: int = 1, backward: bool = False,
+    number: int = 4, only: str = "",
+) -> Any:  # fmt: skip
+    return core.cuda.make_plan(
+        caps,
+        CELL_NUMBERS[cell],
+        number,
+        backward,
+        batch,
+        hidden,
+        directions,
+        _cuda.Only.read(only),
+    )
+
+
+def assert_fits(plan: Any, caps: Any, batch: int, hidden: int, directions: int) -> None:
+    assert plan.why.startswith(plan.mode)
+    assert plan.microseconds > 0
+    if plan.mode == "stepwise":
+        assert plan.scratch_bytes(directions) == 0
+        return
+    assert plan.slices * plan.units >= hidden
+    assert plan.groups * plan.group_rows >= batch
+    assert (plan.groups - 1) * plan.group_rows < batch
+    assert plan.units * plan.group_rows <= plan.threads
+    assert plan.threads % 32 == 0
+    assert plan.threads <= (448 if plan.weights == "registers" else 512)
+    assert 0 < plan.shared_bytes <= caps.shared_per_block
+    if plan.mode == "block":
+        assert plan.slices == 1
+    elif plan.mode == "cluster":
+        assert plan.slices in {2, 4, 8, 16}
+        assert plan.slices <= caps.max_cluster
+    else:  # all blocks at once, one a multiprocessor
+        assert caps.cooperative
+        assert plan.slices * plan.groups * directions <= caps.multiprocessors
+        assert plan.scratch_bytes(directions) > 0
+
+
+@pytest.mark.parametrize("gpu", _GPUS)
+@pytest.mark.parametrize("cell", [info["name"] for info in CELL_INFO])
+def test_the_benchmark_grid(cell: str, gpu: str) -> None:
+    caps = gpu_caps(gpu)
+    modes = set()
+    for hidden, batch, directions, backward in itertools.product(
+        HIDDEN, BATCH, (1, 2), (False, True)
+    ):
+        plan = make(caps, cell, batch, hidden, directions, backward)
+        assert_fits(plan, caps, batch, hidden, directions)
+        modes.add(plan.mode)
+        assert make(caps, cell, batch, hidden, directions, backward, number=8).mode == "stepwise"
+    assert {"block", "grid", "stepwise"} <= modes
+    assert ("cluster" in modes) == (caps.max_cluster > 1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    cell=st.sampled_from([info["name"] for info in CELL_INFO]),
+    batch=st.integers(1, 600),
+    hidden=st.integers(1, 3000),
+    directions=st.integers(1, 2),
+    backward=st.booleans(),
+    multiprocessors=st.integers(1, 200),
+    shared=st.integers(16 << 10, 228 << 10),
+    cluster=st.sampled_from([1, 2, 8, 16]),
+    cooperative=st.booleans(),
+)
+def test_any_gpu(
+    cell: str, batch: int, hidden: int, directions: int, backward: bool, multiprocessors: int,
+    shared: int, cluster: int, cooperative: bool,
+) -> None:  # fmt: skip
+    caps = gpu_caps("h100")
+    caps.multiprocessors, caps.shared_per_block = multiprocessors, shared
+    caps.max_cluster, caps.cooperative = cluster, cooperative
+    plan = make(caps, cell, batch, hidden, directions, backward)
+    assert_fits(plan, caps, batch, hidden, directions)
+
+
+def test_more_memory_never_makes_a_plan_slower() -> None:
+    small, large = gpu_caps("h100"), gpu_caps("h100")
+    small.shared_per_block = 100 << 10
+    for hidden, batch in itertools.product(HIDDEN, BATCH):
+        with_little = make(small, "gru", batch, hidden)
+        assert make(large, "gru", batch, hidden).microseconds <= with_little.microseconds
+
+
+def test_what_is_asked_for_is_kept_to() -> None:
+    caps = gpu_caps("h100")
+    assert make(caps, "lstm", 8, 64, only="mode=stepwise").mode == "stepwise"
+    plan = make(caps, "lstm", 8, 256, only="mode=cluster,slices=16,group_rows=4,weights=shared")
+    assert (plan.mode, plan.slices, plan.group_rows) == ("cluster", 16, 4)
+    assert plan.weights == "shared memory"
+    impossible = make(caps, "lstm", 8, 1024, only="mode=block")
+    assert impossible.mode == "stepwise"
+    assert "fit no persistent kernel" in impossible.why
+    with pytest.raises(ValueError, match="is none of stepwise, block, cluster, grid"):
+        _cuda.Only.read("mode=fast")
+    with pytest.raises(ValueError, match="is none of mode, slices"):
+        _cuda.Only.read("speed=1")
+
+
+def test_explain_tells_who_computes_and_why() -> None:
+    layer = fastrnn.nn.GRU(3, 64, num_layers=2)
+    x = torch.randn(5, 2, 3)
+    assert "CPU engine" in fastrnn.explain(layer, x)
+    lines = fastrnn.explain(layer, x, gpu="h100").splitlines()
+    assert "H100" in lines[0]
+    assert "not measured" in lines[0]
+    assert len(lines) == 5
+    assert all("blocks of" in line and "weights in" in line for line in lines[1:])
+    assert "features" in fastrnn.explain(layer, torch.randn(5, 2, 4))
+    half = fastrnn.nn.LSTM(3, 8, dtype=torch.bfloat16)
+    text = fastrnn.explain(half, torch.randn(2, 1, 3, dtype=torch.bfloat16), gpu="h100")
+    assert "half-precision" in text
+    assert "grid" in fastrnn.explain(
+        fastrnn.nn.LSTM(8, 1024), torch.randn(9, 1, 8), lengths=[4], gpu="h100"
+    )
+    with pytest.raises(TypeError, match="fastrnn.nn"):
+        fastrnn.explain(torch.nn.Linear(2, 2), x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a100, h100, b200"):
+        fastrnn.explain(layer, x, gpu="toaster")
