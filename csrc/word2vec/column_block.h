@@ -27,8 +27,9 @@ struct Block {
 
 /// What a thread tells the others.
 struct alignas(128) Exchange {
-  int64_t blocks = 0;  // whose products are there
-  float* products[2];  // of the last of them and of the one before, which another thread may still be reading
+  uint32_t blocks = 0;    // whose products are there
+  uint32_t sleepers = 0;  // threads that wait for more
+  float* products[2];     // of the last of them and of the one before, which another thread may still be reading
 };
 
 struct ColumnWorker {

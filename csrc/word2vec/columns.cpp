@@ -1,5 +1,13 @@
 #include "word2vec/columns.h"
 
+#include <limits.h>
+#include <sched.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <thread>
 
@@ -24,6 +32,18 @@ int count_threads(int asked, int groups) {
   while (2 * threads <= std::min({asked, groups, cores})) threads *= 2;
   return threads;
 }
+
+// A thread whose fellow has lost its core sleeps, rather than yield again and again: so it has a claim to a core when
+// the other one comes back, and both run at once. Elsewhere than on Linux it yields.
+#ifdef __linux__
+void sleep_while(const uint32_t* word, uint32_t value) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
+void wake_sleepers(const uint32_t* word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0); }
+#else
+void sleep_while(const uint32_t*, uint32_t) { sched_yield(); }
+void wake_sleepers(const uint32_t*) {}
+#endif
 
 struct Line {
   float values[kLine];
@@ -72,13 +92,27 @@ void join(Line* lines, int64_t rows, int64_t left, int64_t right, Line* buffer) 
 }  // namespace
 
 void publish(ColumnWorker& worker) {
-  __atomic_store_n(&worker.exchanges[worker.thread].blocks, ++worker.block, __ATOMIC_RELEASE);
+  Exchange& mine = worker.exchanges[worker.thread];
+  __atomic_store_n(&mine.blocks, uint32_t(++worker.block), __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&mine.sleepers, __ATOMIC_SEQ_CST)) wake_sleepers(&mine.blocks);
 }
 
 void wait_for_others(const ColumnWorker& worker) {
+  constexpr int kSpins = 2000;  // some 10 us, longer than threads differ that all have a core
   for (int i = 0; i < worker.threads; ++i) {
-    const int64_t& blocks = worker.exchanges[i].blocks;
-    wait_until([&] { return __atomic_load_n(&blocks, __ATOMIC_ACQUIRE) >= worker.block; });
+    Exchange& other = worker.exchanges[i];
+    const auto seen = [&] { return __atomic_load_n(&other.blocks, __ATOMIC_SEQ_CST); };
+    const auto there = [&] { return int32_t(seen() - uint32_t(worker.block)) >= 0; };
+    for (int spins = 0; !there(); ++spins) {
+      if (spins < kSpins) {
+        wait_a_moment(0);
+        continue;
+      }
+      __atomic_fetch_add(&other.sleepers, 1, __ATOMIC_SEQ_CST);
+      const uint32_t now = seen();
+      if (int32_t(now - uint32_t(worker.block)) < 0) sleep_while(&other.blocks, now);
+      __atomic_fetch_sub(&other.sleepers, 1, __ATOMIC_SEQ_CST);
+    }
   }
 }
 
