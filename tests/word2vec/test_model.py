@@ -55,6 +55,19 @@ def test_a_seed_decides_everything_in_deterministic_mode() -> None:
     assert not np.allclose(first.wv.vectors, third.wv.vectors)
 
 
+@pytest.mark.parametrize("window", [5, 5000])
+@pytest.mark.parametrize("mode", MODES)
+def test_threads_that_share_out_columns_agree(mode: dict[str, int], window: int) -> None:
+    # 100 dimensions are enough for two threads, whose parts are of different width.
+    settings = {"vector_size": 100, "min_count": 1, "deterministic": True, "window": window, **mode}
+    one, two = (Word2Vec(zipfian(), workers=workers, **settings) for workers in (1, 2))
+    assert np.array_equal(one.wv.vectors, two.wv.vectors)
+    for outputs in ("_nodes", "_negatives"):
+        if getattr(one, outputs) is not None:
+            assert getattr(one, outputs).any()
+            assert np.array_equal(getattr(one, outputs), getattr(two, outputs))
+
+
 def test_the_defaults_are_gensims() -> None:
     gensim = pytest.importorskip("gensim.models")
     theirs = inspect.signature(gensim.Word2Vec).parameters
