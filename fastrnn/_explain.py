@@ -68,11 +68,12 @@ def explain(
     """
     if not isinstance(module, RecurrentLayer):
         raise TypeError(f"module: expected a layer of fastrnn.nn, got {type(module).__name__}")
-    rows: Rows | str | None = None
+    rows: Rows | None = None
     if lengths is not None or resets is not None or isinstance(input, PackedSequence):
-        rows = module._rows(input, lengths, resets)
-        if isinstance(rows, str):
-            return f"torch's operations: {rows}"
+        found = module._rows(input, lengths, resets)
+        if isinstance(found, str):
+            return f"torch's operations: {found}"
+        rows = found
     call = module._engine_call(input, hx, rows)
     if isinstance(call, str):
         return f"torch's operations: {call}"

@@ -22,7 +22,7 @@ enum class Mode : int {
 enum class WeightPlace : int { kMemory, kRegisters, kShared };
 
 /// Threads of a persistent block, at the most.
-constexpr int kRegisterThreads = 448, kSharedThreads = 512;
+constexpr int kRegisterThreads = 384, kSharedThreads = 512;
 
 const char* name_of(Mode mode);
 const char* name_of(WeightPlace place);

@@ -20,7 +20,7 @@ FASTRNN_DEVICE float* partials_of(const Placement& place, float* shared, int pha
 
 /// In registers: each thread keeps 8 sums' weights of 8 neighbors in the depth. For cells of one phase.
 struct RegisterWeights {
-  static constexpr int kThreads = cuda::kRegisterThreads;  // 144 registers each: with 512 threads some cells spill
+  static constexpr int kThreads = cuda::kRegisterThreads;  // 168 registers each: with more threads some cells spill
   static constexpr int kSums = 8, kDepth = 8;
   float w[kSums][kDepth];
 

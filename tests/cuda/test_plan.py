@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,7 +51,7 @@ def assert_fits(plan: Any, caps: Any, batch: int, hidden: int, directions: int) 
     assert (plan.groups - 1) * plan.group_rows < batch
     assert plan.units * plan.group_rows <= plan.threads
     assert plan.threads % 32 == 0
-    assert plan.threads <= (448 if plan.weights == "registers" else 512)
+    assert plan.threads <= (384 if plan.weights == "registers" else 512)
     assert 0 < plan.shared_bytes <= caps.shared_per_block
     if plan.mode == "block":
         assert plan.slices == 1
@@ -122,6 +124,20 @@ def test_what_is_asked_for_is_kept_to() -> None:
         _cuda.Only.read("mode=fast")
     with pytest.raises(ValueError, match="is none of mode, slices"):
         _cuda.Only.read("speed=1")
+
+
+def test_the_benchmark_prints_plans_without_a_gpu(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(__file__).parents[2] / "bench" / "gpu.py"
+    monkeypatch.setattr("sys.argv", [str(path), "--plans", "a100", "--quick"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(path), run_name="__main__")
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "LSTM 64 1 128\non NVIDIA A100" in printed
+    assert "grid: " in printed
+    assert "stepwise, " in printed
 
 
 def test_explain_tells_who_computes_and_why() -> None:

@@ -1,0 +1,188 @@
+"""On a real GPU: the CPU engine's results, always the same bits, under graphs and streams.
+
+`bench/gpu.sh` runs these (``pytest -m cuda``); without a GPU none is collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+if not torch.cuda.is_available():
+    pytest.skip("needs a GPU", allow_module_level=True)
+
+from emulated import CELLS, arguments, run  # noqa: E402
+from oracles import assert_exact, assert_within_budget  # noqa: E402
+
+import fastrnn  # noqa: E402
+from fastrnn import _cuda  # noqa: E402
+from fastrnn._native import core  # noqa: E402
+from fastrnn.backends import use_cuda  # noqa: E402
+
+pytestmark = pytest.mark.cuda
+
+PLANS = [
+    "mode=stepwise",
+    "mode=block,weights=registers",
+    "mode=block,weights=shared,group_rows=2",
+    "mode=cluster,slices=2,weights=registers,group_rows=2",
+    "mode=cluster,slices=8,weights=shared",
+    "mode=grid,slices=8,weights=registers,group_rows=3",
+    "mode=grid,slices=16,weights=shared,group_rows=2",
+]
+
+
+@pytest.fixture(autouse=True)
+def switched_on() -> Iterator[None]:
+    assert core.build_info()["cuda"], "built without CUDA: there is nothing to test"
+    # Memory that was never written must not look right by chance.
+    poison = torch.full((1 << 26,), float("nan"), device="cuda")
+    del poison
+    matmul = torch.backends.cuda.matmul
+    exact, matmul.allow_tf32 = matmul.allow_tf32, False
+    with use_cuda():
+        yield
+    matmul.allow_tf32 = exact
+
+
+def on_gpu(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if value is None else value.cuda() for name, value in given.items()}
+
+
+def run_there(cell: str, given: dict[str, Any], dtype: Any, only: str, **options: Any) -> Any:
+    """As `emulated.run`, on the GPU, by the kernels asked for; fails where torch computed it."""
+    modes = []
+    made = _cuda.plan_of
+
+    def plan_of(*args: Any) -> Any:
+        modes.append(made(*args).mode)
+        return made(*args)
+
+    before = _cuda.plan_only(_cuda.Only.read(only))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_cuda, "plan_of", plan_of)
+            values = run(cell, on_gpu(given), dtype, **options)
+    finally:
+        _cuda.plan_only(before)
+    assert modes, "torch computed it"
+    wanted = _cuda.MODES[_cuda.Only.read(only).mode]
+    assert set(modes) <= {wanted, "stepwise"}, modes
+    return {name: value.cpu() for name, value in values.items()}
+
+
+@pytest.mark.parametrize("hidden", [7, 64, 200])
+@pytest.mark.parametrize("only", PLANS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_against_the_cpu_engine(cell: str, only: str, hidden: int) -> None:
+    given = arguments(cell, 12, 5, 9, hidden, directions=2)
+    exact = run(cell, given, torch.float64)
+    theirs = run(cell, given, torch.float32)
+    ours = run_there(cell, given, torch.float32, only)
+    for name in exact:
+        assert_within_budget(ours[name], theirs[name], exact[name], name=f"{cell} {name}")
+    if only == "mode=stepwise":
+        doubles = run_there(cell, given, torch.float64, only)
+        for name in exact:
+            assert_exact(doubles[name], exact[name], name=f"{cell} {name}")
+
+
+@pytest.mark.parametrize("only", PLANS)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
+def test_lengths_and_resets(cell: str, only: str) -> None:
+    given = arguments(cell, 9, 6, 5, 40, directions=2)
+    resets = torch.rand((9, 6), generator=torch.Generator().manual_seed(3)) > 0.7
+    options: dict[str, Any]
+    for options in (
+        {"lengths": [4, 9, 0, 3, 9, 1]},
+        {"resets": resets},
+        {"lengths": [4, 9, 2, 3, 9, 1], "resets": resets},
+    ):
+        exact = run(cell, given, torch.float64, **options)
+        theirs = run(cell, given, torch.float32, **options)
+        ours = run_there(cell, given, torch.float32, only, **options)
+        for name in exact:
+            assert_within_budget(ours[name], theirs[name], exact[name], name=f"{cell} {name}")
+
+
+@pytest.mark.parametrize("only", PLANS)
+def test_always_the_same_bits(only: str) -> None:
+    """In short launches, many of them: a race shows as another bit now and then."""
+    layer, x = fastrnn.nn.LSTM(16, 96).cuda(), torch.randn(3, 7, 16, device="cuda")
+    before = _cuda.plan_only(_cuda.Only.read(only))
+    try:
+        with torch.no_grad():
+            first = layer(x)[0].clone()
+            wrong = torch.zeros((), dtype=torch.int64, device="cuda")
+            for _ in range(20_000):
+                wrong += (layer(x)[0] != first).sum()
+    finally:
+        _cuda.plan_only(before)
+    assert int(wrong) == 0
+
+
+@pytest.mark.parametrize("only", PLANS)
+def test_a_graph_replays_the_same_bits(only: str) -> None:
+    layer, x = fastrnn.nn.GRU(16, 64).cuda(), torch.randn(11, 4, 16, device="cuda")
+    before = _cuda.plan_only(_cuda.Only.read(only))
+    try:
+        with torch.no_grad():
+            expected = layer(x)[0].clone()
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                layer(x)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                y = layer(x)[0]
+            for _ in range(5):
+                y.fill_(float("nan"))
+                graph.replay()
+                assert torch.equal(y, expected)
+    finally:
+        _cuda.plan_only(before)
+
+
+@pytest.mark.parametrize("only", PLANS)
+def test_two_streams_at_once(only: str) -> None:
+    layers = [fastrnn.nn.LSTM(32, 128).cuda() for _ in range(2)]
+    x = torch.randn(200, 8, 32, device="cuda")
+    before = _cuda.plan_only(_cuda.Only.read(only))
+    try:
+        with torch.no_grad():
+            expected = [layer(x)[0].clone() for layer in layers]
+            torch.cuda.synchronize()
+            streams = [torch.cuda.Stream() for _ in layers]
+            for _ in range(10):
+                found = []
+                for layer, stream in zip(layers, streams, strict=True):
+                    with torch.cuda.stream(stream):
+                        found.append(layer(x)[0])
+                torch.cuda.synchronize()
+                for ours, wanted in zip(found, expected, strict=True):
+                    assert torch.equal(ours, wanted)
+    finally:
+        _cuda.plan_only(before)
+
+
+def test_nan_and_infinity_spread_as_in_torch() -> None:
+    torch.manual_seed(0)
+    ours = fastrnn.nn.LSTM(4, 32).cuda()
+    theirs = torch.nn.LSTM(4, 32).cuda()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(6, 3, 4, device="cuda")
+    x[2, 1, 0], x[3, 2, 1] = float("nan"), float("inf")
+    with torch.no_grad():
+        mine, other = ours(x)[0], theirs(x)[0]
+    assert torch.equal(mine.isnan(), other.isnan())
+
+
+def test_more_steps_than_16_bits_count() -> None:
+    layer, x = fastrnn.nn.RNN(2, 8).cuda(), torch.randn(70_000, 1, 2, device="cuda")
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0].cpu(), layer.cpu()(x.cpu())[0])
