@@ -67,7 +67,8 @@ class Word2Vec(Training, Scoring, Saving, GensimBridge):
         max_final_vocab: raise ``min_count`` until at most so many words are left.
         shrink_windows: each window is as wide as drawn from 1 to ``window``.
         threads: another name of ``workers``, which it overrides.
-        deterministic: the same vectors for a seed, bit by bit, whatever the number of threads.
+        deterministic: the same vectors for a seed, bit by bit, whatever the number of threads, of
+            which 2 have work up to a vector_size of 176, 4 up to 368, 8 beyond.
         strict: one thread, one word after the other, as word2vec.c does it: slow, for comparing.
         sigmoid: ``"exact"``, or ``"table"``: word2vec.c's, of a thousand values; by default exact,
             and the table with ``compat``.
