@@ -150,7 +150,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def tsan(session: nox.Session) -> None:
-    """Run the word2vec trainer's own test under ThreadSanitizer."""
+    """Run the tests of the word2vec trainer and of a grid's exchange under ThreadSanitizer."""
     install(session, "cmake", "ninja")
     session.run("cmake", "--preset", "tsan")
     session.run("cmake", "--build", "--preset", "tsan")

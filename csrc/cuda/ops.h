@@ -6,6 +6,8 @@
 
 #if defined(__CUDACC__)
 #include "cuda/ops_cuda.h"
+#elif defined(FASTRNN_THREADED_BLOCKS)
+#include "testing/threaded_ops.h"
 #else
 #include "testing/cuda_emulated_ops.h"
 #endif
