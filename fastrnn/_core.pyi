@@ -74,6 +74,13 @@ def alloc_block(nbytes: int) -> Any:
 #   0: its number. resets: address of one byte a row, in packed order, 1 where the state before
 #   the row is zeroed; 0: none. padded_steps: steps that padded y and grad_x have, at least T; what
 #   belongs to no row is zeroed.
+# regularizers: (hidden_scale, masks, rates). hidden_scale: address of [D, B, H] by which h is
+#   multiplied wherever it enters a product; 0: none. masks: (address, stride_t, stride_b) or packed
+#   (address, stride) a state: [T, B, D*H], the part of the old state that zoneout keeps; rates: the
+#   same as one number a state, where the address is 0. All float32 for halves. With zoneout, sizes
+#   need a seventh entry of 1 (after rows, 0 if there are none), also for the reserve's size.
+_Regularizers = tuple[int, tuple[tuple[int, ...], ...], tuple[float, ...]]
+
 def forward(
     cell: int,
     number: int,  # 4: float32, 8: float64, 2: bfloat16, 1: float16; + 16: float32 parameters
@@ -86,7 +93,8 @@ def forward(
     y: tuple[int, ...],
     final: tuple[int, ...],
     reserve: int,  # 0: inference, nothing saved
-    rows: tuple[int, int, int, int] = ...,
+    rows: tuple[int, int, int, int] | None = ...,
+    regularizers: _Regularizers | None = ...,
     /,
 ) -> None: ...
 
@@ -95,7 +103,7 @@ def forward(
 # strides for t and b (0 included); grad_final: an address or 0 a state, [D, B, H].
 # Outputs are overwritten, never added to: grad_x (address or 0, stride_t, stride_b);
 # grad_weights like weights, 0 where not wanted; grad_initial an address or 0 a state, [D, B, H];
-# grad_states, which needs rows or None before it: one (address or 0, stride_t, stride_b), or
+# grad_states: one (address or 0, stride_t, stride_b), or
 # packed (address, stride), a state: [T, B, D*H], gradients of the states as every step leaves
 # them, float32 for halves.
 def backward(
@@ -115,7 +123,8 @@ def backward(
     grad_weights: tuple[tuple[int, int, int, int, int], ...],
     grad_initial: tuple[int, ...],
     rows: tuple[int, int, int, int] | None = ...,
-    grad_states: tuple[tuple[int, ...], ...] = ...,
+    grad_states: tuple[tuple[int, ...], ...] | None = ...,
+    regularizers: _Regularizers | None = ...,
     /,
 ) -> None: ...
 

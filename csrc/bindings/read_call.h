@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include <pybind11/stl.h>
+
 #include "bindings/register.h"
 #include "cells/traits.h"
 #include "core/layer.h"
@@ -36,9 +38,15 @@ inline void need_size(const py::tuple& t, size_t size, const char* what) { need(
 inline LayerShape read_shape(int cell, int number, const py::tuple& sizes) {
   need(cell >= 0 && cell < num_cells(), "cell: no such number");
   need(is_number(number), "number: no such code");
-  need(sizes.size() == 5 || sizes.size() == 6, "sizes must hold seq_len, batch, input, hidden, directions[, rows]");
-  const LayerShape s{integer(sizes, 0), integer(sizes, 1),      integer(sizes, 2),
-                     integer(sizes, 3), int(integer(sizes, 4)), sizes.size() == 6 ? integer(sizes, 5) : 0};
+  need(sizes.size() >= 5 && sizes.size() <= 7,
+       "sizes must hold seq_len, batch, input, hidden, directions[, rows[, zoneout]]");
+  const LayerShape s{integer(sizes, 0),
+                     integer(sizes, 1),
+                     integer(sizes, 2),
+                     integer(sizes, 3),
+                     int(integer(sizes, 4)),
+                     sizes.size() > 5 ? integer(sizes, 5) : 0,
+                     sizes.size() > 6 && integer(sizes, 6) != 0};
   need(s.seq_len > 0 && s.batch >= 0 && s.input > 0 && s.hidden > 0 && s.rows >= 0, "sizes must be positive");
   need(s.directions == 1 || s.directions == 2, "directions must be 1 or 2");
   return s;
@@ -152,14 +160,43 @@ inline BackwardArgs read_backward(int cell, int number, const py::tuple& sizes, 
   return args;
 }
 
-inline void read_state_gradients(int cell, const py::tuple& t, BackwardArgs& args) {
+/// A tuple of tuples, one a state, each an address and strides.
+inline void read_sequences(int cell, const py::object& given, Sequence* sequences, const char* what) {
+  need(py::isinstance<py::tuple>(given), what);
+  const py::tuple t = py::reinterpret_borrow<py::tuple>(given);
   const int states = cell_traits(cell).states;
-  need_size(t, size_t(states), "grad_states must hold one tuple a state");
+  need_size(t, size_t(states), what);
   for (int i = 0; i < states; ++i) {
     const py::tuple one = py::reinterpret_borrow<py::tuple>(PyTuple_GET_ITEM(t.ptr(), i));
-    need(py::isinstance<py::tuple>(one), "grad_states must hold tuples");
-    args.d_states[i] = read_sequence(one, "grad_states must hold an address and two strides a state");
+    need(py::isinstance<py::tuple>(one), what);
+    sequences[i] = read_sequence(one, what);
   }
+}
+
+inline void read_state_gradients(int cell, const py::object& given, BackwardArgs& args) {
+  if (given.is_none()) return;
+  read_sequences(cell, given, args.d_states, "grad_states must hold an address and two strides a state");
+}
+
+/// The address of the scale of h, then masks and rates of zoneout.
+inline Regularizers read_regularizers(int cell, const LayerShape& shape, bool saving, const py::object& given) {
+  Regularizers read{};
+  if (!given.is_none()) {
+    const char* const what = "regularizers must hold an address, zoneout's masks and its rates, one a state";
+    need(py::isinstance<py::tuple>(given), what);
+    const py::tuple t = py::reinterpret_borrow<py::tuple>(given);
+    need_size(t, 3, what);
+    read.hidden_scale = address(t, 0);
+    read_sequences(cell, t[1], read.zoneout, what);
+    const auto rates = t[2].cast<std::vector<double>>();
+    need(rates.size() == size_t(cell_traits(cell).states), what);
+    for (size_t i = 0; i < rates.size(); ++i) {
+      need(rates[i] >= 0 && rates[i] <= 1, "a rate of zoneout must be between 0 and 1");
+      read.zoneout_rate[i] = rates[i];
+    }
+  }
+  need(!saving || shape.zoneout == read.any_zoneout(), "sizes must tell of zoneout, which the reserve has room for");
+  return read;
 }
 
 }  // namespace fastrnn

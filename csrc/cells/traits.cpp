@@ -11,12 +11,16 @@ constexpr CellTraits traits_of() {
           Cell::kGateNames,
           Cell::kGates,
           Cell::kStates,
-          Cell::kReserve,
           Cell::kUnitParams,
           Cell::kPhases,
+          kSavedValues<Cell>,
           {Cell::kPhaseGates[0], Cell::kPhases > 1 ? Cell::kPhaseGates[Cell::kPhases - 1] : 0},
           {Cell::kPhaseSplit[0], Cell::kPhases > 1 ? Cell::kPhaseSplit[Cell::kPhases - 1] : 0},
-          Cell::kHiddenCarry};
+          Cell::kHiddenCarry,
+          Cell::kNormalizesGates,
+          Cell::kNormalizesState,
+          Cell::kOperandHasState,
+          kTakesPairs<Cell>};
 }
 
 #define FASTRNN_TRAITS(Cell) traits_of<Cell>(),

@@ -6,9 +6,12 @@ namespace fastrnn {
 struct CellTraits {
   const char* name;
   const char* gate_names;
-  int gates, states, reserve, unit_params, phases;
+  int gates, states, unit_params, phases;
+  int saved;  // values a unit saves for backward
   int phase_gates[2], phase_split[2];
-  bool hidden_carry;
+  bool hidden_carry, normalizes_gates, normalizes_state, operand_has_state, takes_pairs;
+
+  int operand_states() const { return operand_has_state ? 2 : 1; }
 };
 
 int num_cells();

@@ -13,7 +13,8 @@ constexpr int kMaxDirections = 2, kMaxStates = 2, kMaxPhases = 2;
 struct LayerShape {
   int64_t seq_len, batch, input, hidden;
   int directions;
-  int64_t rows = 0;  // of all steps together, for sequences of different lengths; 0: seq_len * batch
+  int64_t rows = 0;      // of all steps together, for sequences of different lengths; 0: seq_len * batch
+  bool zoneout = false;  // the reserve has room for the states before zoneout, which backward needs
 
   FASTRNN_HD int64_t total_rows() const { return rows ? rows : seq_len * batch; }
 };
@@ -38,10 +39,24 @@ struct RowMap {
 /// One direction's parameters or their gradients, C-contiguous, torch's layout and gate order.
 struct Parameters {
   void* weight_ih;    // [G*H, I]
-  void* weight_hh;    // [G*H, H]
+  void* weight_hh;    // [G*H, H], or [G*H, 2 H] where the operand has a further state (cells/contract.h)
   void* bias_ih;      // [G*H]; both biases or neither
   void* bias_hh;      // [G*H]
   void* unit_params;  // [P, H] or null
+};
+
+/// What is random inside the recurrence, or its expectation. All numbers are of the type that the engine computes in:
+/// float32 for the halves.
+struct Regularizers {
+  /// Variational dropout: [D, B, H], multiplies h wherever it enters a product; null: none.
+  const void* hidden_scale;
+  /// Zoneout: [T, B, D*H] for each state, the part m of the old one that is kept, h' = m h + (1 - m) h~; where there is
+  /// none (null), `rate` for all.
+  Sequence zoneout[kMaxStates];
+  double zoneout_rate[kMaxStates];
+
+  FASTRNN_HD bool zones_out(int state) const { return zoneout[state].data || zoneout_rate[state] != 0; }
+  FASTRNN_HD bool any_zoneout() const { return zones_out(0) || zones_out(1); }
 };
 
 struct ForwardArgs {
@@ -53,10 +68,11 @@ struct ForwardArgs {
   void* final_states[kMaxStates];   // [D, B, H] each; of a sequence without steps the initial ones
   void* reserve;                    // Plan::reserve_bytes of memory, or null where no backward will follow
   RowMap rows;
+  Regularizers regularizers;
 };
 
-/// Outputs are overwritten; a null output is not computed. x, y, initial, params, reserve and rows as in the
-/// forward call.
+/// Outputs are overwritten; a null output is not computed. x, y, initial, params, reserve, rows and regularizers as in
+/// the forward call.
 struct BackwardArgs {
   LayerShape shape;
   Sequence x, y;
@@ -69,6 +85,7 @@ struct BackwardArgs {
   Parameters d_params[kMaxDirections];
   void* d_initial[kMaxStates];
   RowMap rows;
+  Regularizers regularizers;
   // Gradients of the states after every step, [T, B, D*H], as they go into the step's own backward; never a half, but
   // float32 for halves, too. Data may be null: not wanted.
   Sequence d_states[kMaxStates];

@@ -2,12 +2,15 @@
 // One thread's part of back-propagation through time, for any cell: chunks of steps from the last to the first; in each
 // chunk step by step the recurrent tile (d_h = d_gates W_hh) with the cell's backward equations on it, then the
 // weight, bias and input gradients of the chunk while its gate gradients are in cache. Where products take pairs
-// (cpu/bf16.h), only the weights come in another type; gate gradients are kept rounded besides.
+// (cpu/bf16.h), only the weights come in another type; gate gradients are kept rounded besides. Where pre-activations
+// are normalized, the equations wait for whole rows.
 
+#include "cells/contract.h"
 #include "cpu/direct.h"
+#include "cpu/normalize.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
-#include "cpu/rows.h"
+#include "cpu/regularize.h"
 #include "cpu/weight_gradients.h"
 
 namespace fastrnn {
@@ -19,7 +22,10 @@ class BackwardPass {
   static constexpr int W = V::kLanes;
   static constexpr bool kPairs = Product::kNumbers == 2;
   static constexpr int kLastPhase = Cell::kPhases - 1;
-  static constexpr int kBlocks = blocks_per_tile(1);  // blocks of columns in a tile
+  static constexpr bool kNormalizes = Cell::kNormalizesGates, kStateOperand = Cell::kOperandHasState;
+  static constexpr int kBlocks = blocks_per_tile(1);    // blocks of columns in a tile
+  static constexpr int kParts = kStateOperand ? 2 : 1;  // of the products' operands
+  static constexpr int kSaved = kSavedValues<Cell>;
 
  public:
   BackwardPass(const BackwardArgs& args, const BackwardPlan& plan, T* scratch, Barrier* barriers, int thread)
@@ -27,7 +33,9 @@ class BackwardPass {
         plan_(plan),
         scratch_(scratch),
         steps_(args.shape, args.rows),
-        previous_(args.shape, steps_, args.y, args.initial[0], scratch + plan.zeros) {
+        previous_(args.shape, steps_, args.y, args.initial[0], scratch + plan.zeros),
+        regularizers_(args.regularizers, args.shape, steps_),
+        carries_(Cell::kHiddenCarry || regularizers_.zones_out(0)) {
     const int group = thread / plan.split.group();
     member_ = thread % plan.split.group();
     members_ = plan.split.group();
@@ -51,6 +59,7 @@ class BackwardPass {
     const LayerShape& s = args_.shape;
     direction_ = direction;
     steps_.set_direction(direction);
+    regularizers_.set_direction(direction);
     base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
     reserve_ = static_cast<const T*>(args_.reserve) + direction * plan_.layout.reserve_direction;
     pack();
@@ -95,27 +104,34 @@ class BackwardPass {
     const bool own_panels = plan_.split.units > 1;  // else the threads share them, and the work of packing
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      if (plan_.packed_hh[phase] != kNone)
-        pack_part(p.weight_hh, first_gate * s.hidden * s.hidden, Cell::kPhaseGates[phase], s.hidden, blocks_,
-                  own_panels ? Range{0, plan_.layout.blocks} : share_of_units, base_ + plan_.packed_hh[phase]);
-      first_gate += Cell::kPhaseGates[phase];
+      const int gates = Cell::kPhaseGates[phase];
+      for (int part = 0; part < kParts && plan_.packed_hh[phase] != kNone; ++part)
+        pack_part(p.weight_hh, (first_gate * kParts * s.hidden + part) * s.hidden, gates, s.hidden, kParts * s.hidden,
+                  blocks_, own_panels ? Range{0, plan_.layout.blocks} : share_of_units, packed_hh(phase, part));
+      first_gate += gates;
     }
     if (plan_.packed_ih != kNone)
-      pack_part(p.weight_ih, 0, Cell::kGates, s.input, {0, plan_.padded_input / W}, share_of_units,
+      pack_part(p.weight_ih, 0, Cell::kGates, s.input, s.input, {0, plan_.padded_input / W}, share_of_units,
                 base_ + plan_.packed_ih);
     if (Cell::kUnitParams > 0)
       pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
                   blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
   }
 
-  void pack_part(const void* weight, int64_t offset, int gates, int64_t columns, Range column_blocks,
+  /// A part of the operand's weights: those of h, those of a further state.
+  T* packed_hh(int phase, int part) const {
+    const int64_t size = plan_.layout.padded * plan_.layout.padded * Cell::kPhaseGates[phase];
+    return base_ + plan_.packed_hh[phase] + part * size;
+  }
+
+  void pack_part(const void* weight, int64_t offset, int gates, int64_t columns, int64_t stride, Range column_blocks,
                  Range hidden_blocks, T* packed) const {
     const int64_t hidden = args_.shape.hidden;
     if constexpr (kPairs)
       pack_column_pairs(static_cast<const uint16_t*>(weight) + offset, gates, hidden, columns, column_blocks, kBlocks,
                         hidden_blocks, packed);
     else
-      pack_columns(static_cast<const T*>(weight) + offset, gates, hidden, columns, column_blocks, kBlocks,
+      pack_columns(static_cast<const T*>(weight) + offset, gates, hidden, columns, stride, column_blocks, kBlocks,
                    hidden_blocks, packed);
   }
 
@@ -129,7 +145,7 @@ class BackwardPass {
       for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
         const int64_t unit = block * W, place = row * plan_.layout.padded + unit;
         const int units = clip_lanes(s.hidden - unit, W);
-        if (Cell::kHiddenCarry) V(T(0)).store(base_ + plan_.carry + place);
+        if (carries_) V(T(0)).store(base_ + plan_.carry + place);
         if (Cell::kStates > 1) {
           load_or_zero(args_.d_final[1], offset + unit, units).store(base_ + plan_.d_state + place);
           load_or_zero(args_.initial[1], offset + unit, units).store(base_ + plan_.initial_state + place);
@@ -149,6 +165,12 @@ class BackwardPass {
 
   /// Where a piece of the gate gradients lies rounded, as pairs of neighbors.
   T* rounded(const T* gates) const { return base_ + plan_.rounded + (gates - (base_ + plan_.gates)) / 2; }
+
+  /// State k before zoneout, after the step at hand: [B, padded].
+  const T* candidates(int k) const {
+    const int64_t rows = k * args_.shape.total_rows() + steps_.first(time_);
+    return reserve_ + plan_.layout.candidates() + rows * plan_.layout.padded;
+  }
 
   const T* y_row(int64_t time, int64_t row) const {
     return steps_.template at<const T>(args_.y, time, row) + direction_ * args_.shape.hidden;
@@ -171,6 +193,7 @@ class BackwardPass {
     const int64_t count = steps_.count(time_), later = steps_.count_of_step(step + 1);
     run_phase<kLastPhase>(later_gates_, plan_.d_h_row[0], own({0, later < count ? later : count}), true);
     run_phase<kLastPhase>(nullptr, 0, own({later, count}), false);
+    if constexpr (kNormalizes) run_normalized(own({0, count}));
     if (later > count) write_initial_gradients({count, later});
     if constexpr (Cell::kPhases == 2) {
       if (plan_.split.units > 1) barrier_->wait();
@@ -203,37 +226,80 @@ class BackwardPass {
       for_row_tiles(rows, kTileRows<kBlocks>, [&](int64_t row, int size) {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
         if (multiply)
-          multiply_recurrent<kMatmul>(gates + row * gates_stride, size, count, block, sums);
+          multiply_recurrent<kMatmul>(gates + row * gates_stride, size, count, block, 0, sums);
         else
           for (int i = 0; i < size * count * W; ++i) sums[i] = T(0);
+        if (kPhase == kLastPhase || Cell::kOperandOfHidden || kStateOperand)
+          scale_hidden(sums, size, count, row, block);
         if constexpr (kPhase == kLastPhase) {
           if (multiply) stop_at_resets(sums, size, count, row);
+          if constexpr (kStateOperand) {
+            if (multiply) add_state_gradients(gates + row * gates_stride, size, count, row, block);
+          }
           add_other_gradients(sums, size, count, row, block, !multiply);
           if (args_.d_states[0].data || args_.d_states[1].data) store_state_gradients(sums, size, count, row, block);
-          apply_cell(sums, size, count, row, block);
+          if constexpr (kNormalizes)
+            store_tile(sums, size, count, row, block, base_ + plan_.d_hidden);
+          else
+            apply_cell(sums, size, count, row, block);
         } else {
-          apply_operand(sums, size, count, row, block);
+          alignas(64) T d_state[kStateOperand ? kTileRows<kBlocks> * kBlocks * W : 1];
+          if constexpr (kStateOperand)
+            multiply_recurrent<kMatmul>(gates + row * gates_stride, size, count, block, 1, d_state);
+          apply_operand(sums, d_state, size, count, row, block);
         }
       });
     });
   }
 
   /// sums [rows, count, W] = gates [rows, d_h_row] * W_hh, for `count` blocks of columns from `block` on.
+  /// part: of the operand.
   template <int kPhase>
-  void multiply_recurrent(const T* gates, int rows, int count, int64_t block, T* sums) const {
+  void multiply_recurrent(const T* gates, int rows, int count, int64_t block, int part, T* sums) const {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kFirst = kPhase ? Cell::kPhaseGates[0] : 0;
-    const int64_t hidden = args_.shape.hidden, depth = plan_.layout.padded * kGates;
+    const int64_t hidden = args_.shape.hidden, depth = plan_.layout.padded * kGates, stride = kParts * hidden;
     if constexpr (kPairs)
       multiply_rows<T, Product>(rounded(gates), plan_.d_h_row[kPhase] / 2, rows,
                                 base_ + plan_.packed_hh[kPhase] + block * W * (depth / 2), count, depth / 2, sums);
     else if (plan_.packed_hh[kPhase] != kNone)
-      multiply_rows<T>(gates, plan_.d_h_row[kPhase], rows, base_ + plan_.packed_hh[kPhase] + block * W * depth, count,
-                       depth, sums);
+      multiply_rows<T>(gates, plan_.d_h_row[kPhase], rows, packed_hh(kPhase, part) + block * W * depth, count, depth,
+                       sums);
     else
-      multiply_rows_unpacked<T>(
-          gates, plan_.d_h_row[kPhase], rows,
-          static_cast<const T*>(args_.params[direction_].weight_hh) + kFirst * hidden * hidden + block * W, hidden,
-          kGates, hidden, count, sums);
+      multiply_rows_unpacked<T>(gates, plan_.d_h_row[kPhase], rows,
+                                static_cast<const T*>(args_.params[direction_].weight_hh) + kFirst * hidden * stride +
+                                    part * hidden + block * W,
+                                stride, kGates, hidden, count, sums);
+  }
+
+  /// From the gradient of what entered the product to that of h.
+  void scale_hidden(T* sums, int rows, int count, int64_t row, int64_t block) const {
+    if (!regularizers_.scales_hidden()) return;
+    for (int r = 0; r < rows; ++r) {
+      for (int u = 0; u < count; ++u, sums += W) {
+        const int64_t unit = (block + u) * W;
+        const V scale = regularizers_.hidden_scale(row + r, unit, clip_lanes(args_.shape.hidden - unit, W));
+        (V::load(sums) * scale).store(sums);
+      }
+    }
+  }
+
+  /// What the later step's product passes on to the further state of its operand.
+  void add_state_gradients(const T* gates, int rows, int count, int64_t row, int64_t block) const {
+    alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
+    multiply_recurrent<0>(gates, rows, count, block, 1, sums);
+    stop_at_resets(sums, rows, count, row);
+    for (int r = 0; r < rows; ++r) {
+      T* const d_state = base_ + plan_.d_state + (row + r) * plan_.layout.padded + block * W;
+      for (int u = 0; u < count; ++u)
+        (V::load(d_state + u * W) + V::load(sums + (r * count + u) * W)).store(d_state + u * W);
+    }
+  }
+
+  /// [rows, count, W] to rows of [B, padded].
+  void store_tile(const T* sums, int rows, int count, int64_t row, int64_t block, T* out) const {
+    for (int r = 0; r < rows; ++r)
+      __builtin_memcpy(out + (row + r) * plan_.layout.padded + block * W, sums + r * count * W,
+                       size_t(count) * W * sizeof(T));
   }
 
   /// Nothing flows back through the state that the later step has zeroed.
@@ -262,7 +328,7 @@ class BackwardPass {
         V sum = V::load(sums);
         if (d_y) sum = sum + V::load_partial(d_y + unit, units);
         if (d_final) sum = sum + V::load_partial(d_final + unit, units);
-        if (Cell::kHiddenCarry) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
+        if (carries_) sum = sum + V::load(base_ + plan_.carry + row * plan_.layout.padded + unit);
         sum.store(sums);
       }
     }
@@ -295,7 +361,7 @@ class BackwardPass {
   FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev,
                                 const T* state_prev) const {
     const int64_t unit = block * W;
-    const T* reserve = reserve_ + ((steps_.first(time_) + row) * plan_.layout.blocks + block) * Cell::kReserve * W;
+    const T* reserve = saved_values(steps_.first(time_) + row, block);
 #pragma GCC unroll 8
     for (int i = 0; i < Cell::kReserve; ++i) out.reserve[i] = V::load(reserve + i * W);
 #pragma GCC unroll 8
@@ -303,6 +369,11 @@ class BackwardPass {
       out.params[i] = V::load(base_ + plan_.unit_params + (block * Cell::kUnitParams + i) * W);
     out.prev[0] = V::load_partial(hidden_prev + unit, clip_lanes(args_.shape.hidden - unit, W));
     if constexpr (Cell::kStates > 1) out.prev[1] = V::load(state_prev + unit);
+  }
+
+  /// Of a row in packed order and a block: the cell's reserve, of normalized cells the normalized parts besides.
+  FASTRNN_INLINE const T* saved_values(int64_t row, int64_t block) const {
+    return reserve_ + (row * plan_.layout.blocks + block) * kSaved * W;
   }
 
   const T* state_before(int64_t row) const {
@@ -324,7 +395,6 @@ class BackwardPass {
   __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block) {
     constexpr int kGates = Cell::kPhaseGates[kLastPhase], kSplit = Cell::kPhaseSplit[kLastPhase];
     constexpr int kFirst = kLastPhase ? Cell::kPhaseGates[0] : 0;
-    const int64_t padded = plan_.layout.padded;
     for (int r = 0; r < rows; ++r, ++row) {
       const int64_t chunk = chunk_row(time_) + row;
       const T* const y = y_row(time_, row);
@@ -336,14 +406,9 @@ class BackwardPass {
         const int units = clip_lanes(args_.shape.hidden - unit, W);
         Unit it;
         load_unit(it, row, block + u, hidden_prev, state_prev);
-        Pack<V, Cell::kStates> next, d_next, d_prev;
-        next[0] = V::load_partial(y + unit, units);
+        Pack<V, Cell::kStates> next, d_next, d_prev, d_kept;
         d_next[0] = V::load(sums);
-        T* const d_state = base_ + plan_.d_state + row * padded + unit;
-        if constexpr (Cell::kStates > 1) {
-          next[1] = V::load(states_after(step_) + row * padded + unit);
-          d_next[1] = V::load(d_state);
-        }
+        load_results(row, y, unit, units, next, d_next, d_kept);
         Pack<V, kGates> d_a;
         Pack<V, kSplit> d_x;
         Pack<V, Cell::kUnitParams> d_p;
@@ -366,14 +431,57 @@ class BackwardPass {
         if constexpr (Cell::kUnitParams > 0)
           store_gates<Cell::kUnitParams>(
               d_p, units, base_ + plan_.d_p[set_] + chunk * plan_.d_p_row + (block + u) * Cell::kUnitParams * W);
-        if constexpr (Cell::kHiddenCarry)
-          (reset ? V(T(0)) : d_prev[0]).store(base_ + plan_.carry + row * padded + unit);
-        if constexpr (Cell::kStates > 1) (reset ? V(T(0)) : d_prev[1]).store(d_state);
+        if (!Cell::kHiddenCarry) d_prev[0] = V(T(0));
+        store_previous(row, unit, d_prev, d_kept, reset);
+        store_scaled(it.prev[0], row, unit, units);
       }
     }
   }
 
-  __attribute__((noinline)) void apply_operand(const T* sums, int rows, int count, int64_t row, int64_t block) {
+  /// The states after the step, before zoneout, and their gradients; d_next[0] is given. What zoneout hands on to the
+  /// states before the step goes to d_kept.
+  FASTRNN_INLINE void load_results(int64_t row, const T* y, int64_t unit, int units, Pack<V, Cell::kStates>& next,
+                                   Pack<V, Cell::kStates>& d_next, Pack<V, Cell::kStates>& d_kept) const {
+    const int64_t place = row * plan_.layout.padded + unit;
+    if constexpr (Cell::kStates > 1) d_next[1] = V::load(base_ + plan_.d_state + place);
+    if (!regularizers_.any_zoneout()) {
+      next[0] = V::load_partial(y + unit, units);
+      if constexpr (Cell::kStates > 1) next[1] = V::load(states_after(step_) + place);
+      return;
+    }
+#pragma GCC unroll 2
+    for (int k = 0; k < Cell::kStates; ++k) {
+      next[k] = V::load(candidates(k) + place);
+      d_kept[k] = regularizers_.zones_out(k) ? d_next[k] * regularizers_.kept(k, time_, row, unit, units) : V(T(0));
+      d_next[k] = d_next[k] - d_kept[k];
+    }
+  }
+
+  /// Gradients of the states before the step, as far as no product passes them on.
+  FASTRNN_INLINE void store_previous(int64_t row, int64_t unit, Pack<V, Cell::kStates> d_prev,
+                                     const Pack<V, Cell::kStates>& d_kept, bool reset) const {
+    const int64_t place = row * plan_.layout.padded + unit;
+    if (regularizers_.any_zoneout()) {
+      d_prev[0] = d_prev[0] + d_kept[0];
+      if constexpr (Cell::kStates > 1 && !kStateOperand) d_prev[1] = d_prev[1] + d_kept[1];
+      if constexpr (kStateOperand) d_kept[1].store(base_ + plan_.kept_state + place);
+    }
+    if (carries_) (reset ? V(T(0)) : d_prev[0]).store(base_ + plan_.carry + place);
+    // Where the operand has a state, the first phase goes on from here.
+    if constexpr (Cell::kStates > 1)
+      (reset && !kStateOperand ? V(T(0)) : d_prev[1]).store(base_ + plan_.d_state + place);
+  }
+
+  /// h as it has entered the product, for the gradient of the weights.
+  FASTRNN_INLINE void store_scaled(V hidden, int64_t row, int64_t unit, int units) const {
+    if (!regularizers_.scales_hidden()) return;
+    (hidden * regularizers_.hidden_scale(row, unit, units))
+        .store(base_ + plan_.scaled[set_] + (chunk_row(time_) + row) * plan_.layout.padded + unit);
+  }
+
+  /// sums: gradients of the operand; d_state: of its second part, where it has one.
+  __attribute__((noinline)) void apply_operand(const T* sums, const T* d_state, int rows, int count, int64_t row,
+                                               int64_t block) {
     if constexpr (Cell::kPhases == 2) {
       constexpr int kGates = Cell::kPhaseGates[0], kSplit = Cell::kPhaseSplit[0];
       const int64_t padded = plan_.layout.padded;
@@ -382,12 +490,15 @@ class BackwardPass {
         const T* const hidden_prev = previous_.hidden(row);
         const T* const state_prev = state_before(row);
         const bool reset = previous_.resets(row);
-        for (int u = 0; u < count; ++u, sums += W) {
+        for (int u = 0; u < count; ++u, sums += W, d_state += kStateOperand ? W : 0) {
           const int64_t unit = (block + u) * W;
           const int units = clip_lanes(args_.shape.hidden - unit, W);
           Unit it;
           load_unit(it, row, block + u, hidden_prev, state_prev);
-          Cell::template operand<V>(it.reserve, it.prev).store(base_ + plan_.operand[set_] + chunk * padded + unit);
+          V operand = Cell::template operand<V>(it.reserve, it.prev);
+          if (Cell::kOperandOfHidden && regularizers_.scales_hidden())
+            operand = operand * regularizers_.hidden_scale(row, unit, units);
+          operand.store(base_ + plan_.operand[set_] + chunk * padded + unit);
           T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
           T* const carry = Cell::kHiddenCarry ? base_ + plan_.carry + row * padded + unit : nullptr;
           Pack<V, kGates> d_first;
@@ -397,7 +508,19 @@ class BackwardPass {
           if constexpr (Cell::kHiddenCarry) d_prev[0] = V::load(carry);
           Pack<V, kSplit> d_x;
           Pack<V, Cell::kUnitParams> d_p;
-          Cell::template backward_operand<V>(it.reserve, it.params, it.prev, V::load(sums), d_prev, d_first, d_x, d_p);
+          V d_operand = V::load(sums);
+          T* const d_further = base_ + plan_.d_state + row * padded + unit;
+          if constexpr (kStateOperand) {
+            d_prev[0] = d_prev[0] + d_operand;
+            d_prev[1] = V::load(d_further);
+            d_operand = V::load(d_state);
+          }
+          Cell::template backward_operand<V>(it.reserve, it.params, it.prev, d_operand, d_prev, d_first, d_x, d_p);
+          if constexpr (kStateOperand) {
+            if (regularizers_.any_zoneout())
+              d_prev[1] = d_prev[1] + V::load(base_ + plan_.kept_state + row * padded + unit);
+            (reset ? V(T(0)) : d_prev[1]).store(d_further);
+          }
           store_gates<kGates>(d_first, units,
                               base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + (block + u) * kGates * W);
 #pragma GCC unroll 8
@@ -405,6 +528,180 @@ class BackwardPass {
           store_gates<kGates>(d_first, units, d_x_gates);
           if constexpr (Cell::kHiddenCarry) (reset ? V(T(0)) : d_prev[0]).store(carry);
         }
+      }
+    }
+  }
+
+  // -- one step with normalized pre-activations ---------------------------------------------------------------------
+
+  /// From d_h of whole rows to the gradients of the products. Each of the two normalizations needs sums over a row
+  /// before it can go on; threads that own units add up those of each other's blocks, always in the same order.
+  void run_normalized(Range rows) {
+    const bool shared = plan_.split.units > 1;
+    if constexpr (Cell::kNormalizesState) {
+      for (int64_t row = rows.begin; row < rows.end; ++row) output_gradients(row);
+      if (shared) barrier_->wait();
+    }
+    for (int64_t row = rows.begin; row < rows.end; ++row) normalized_gate_gradients(row);
+    if (shared) barrier_->wait();
+    for (int64_t row = rows.begin; row < rows.end; ++row) product_gradients(row);
+  }
+
+  const T* statistics(int64_t row) const { return reserve_ + plan_.layout.statistics() + row * kRowStatistics; }
+
+  /// Of one row: `which` is 0 for the state's sums, 1 for those of the gates.
+  T* sums_of_row(int which, int64_t row) const {
+    return base_ + plan_.sums + (which * args_.shape.batch + row) * plan_.layout.padded * 2;
+  }
+
+  NormGradient<T> norm_gradient(int which, int64_t row, T scale, T size) const {
+    const T* sums = sums_of_row(which, row);
+    V d(T(0)), product(T(0));
+    for (int64_t block = 0; block < plan_.layout.blocks; ++block, sums += 2 * W) {
+      d = d + V::load(sums);
+      product = product + V::load(sums + W);
+    }
+    return {scale, sum_of_lanes(d) / size, sum_of_lanes(product) / size};
+  }
+
+  T* d_unit_params(int64_t chunk, int64_t block) const {
+    return base_ + plan_.d_p[set_] + chunk * plan_.d_p_row + block * Cell::kUnitParams * W;
+  }
+
+  /// The state before zoneout, normalized.
+  FASTRNN_INLINE V normalized_state(int64_t row, int64_t unit) const {
+    const T* const state = regularizers_.any_zoneout() ? candidates(1) : states_after(step_);
+    const T* const of = statistics(steps_.first(time_) + row);
+    return (V::load(state + row * plan_.layout.padded + unit) - V(of[2])) * V(of[3]);
+  }
+
+  __attribute__((noinline)) void output_gradients(int64_t row) {
+    if constexpr (Cell::kNormalizesState) {
+      const int64_t padded = plan_.layout.padded;
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        const int64_t unit = block * W;
+        const int units = clip_lanes(args_.shape.hidden - unit, W);
+        Unit it;
+        load_unit(it, row, block, previous_.hidden(row), state_before(row));
+        V d_h = V::load(base_ + plan_.d_hidden + row * padded + unit);
+        if (regularizers_.zones_out(0)) d_h = d_h - d_h * regularizers_.kept(0, time_, row, unit, units);
+        const V n = normalized_state(row, unit);
+        Pack<V, Cell::kUnitParams> d_p;
+        V d_n = Cell::template backward_output<V>(it.reserve, it.params, n, d_h, d_p);
+        if (units < W) d_n = keep_first(d_n, units);
+        d_n.store(base_ + plan_.d_norm + row * padded + unit);
+        T* const sums = sums_of_row(0, row) + block * 2 * W;
+        d_n.store(sums);
+        (units < W ? keep_first(d_n * n, units) : d_n * n).store(sums + W);
+        T* const out = d_unit_params(chunk_row(time_) + row, block);
+#pragma GCC unroll 8
+        for (int i = 2 * Cell::kGates; i < Cell::kUnitParams; ++i) d_p[i].store(out + i * W);
+      }
+    }
+  }
+
+  __attribute__((noinline)) void normalized_gate_gradients(int64_t row) {
+    if constexpr (kNormalizes) {
+      constexpr int kGates = Cell::kGates, kSplit = Cell::kPhaseSplit[0];
+      const LayerShape& s = args_.shape;
+      const int64_t padded = plan_.layout.padded, chunk = chunk_row(time_) + row, saved = steps_.first(time_) + row;
+      const bool reset = previous_.resets(row);
+      NormGradient<T> of_state{};
+      if constexpr (Cell::kNormalizesState) of_state = norm_gradient(0, row, statistics(saved)[3], T(s.hidden));
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        const int64_t unit = block * W;
+        const int units = clip_lanes(s.hidden - unit, W);
+        Unit it;
+        load_unit(it, row, block, previous_.hidden(row), state_before(row));
+        Pack<V, Cell::kStates> next, d_next, d_prev, d_kept;
+        d_next[0] = V::load(base_ + plan_.d_hidden + row * padded + unit);
+        load_results(row, y_row(time_, row), unit, units, next, d_next, d_kept);
+        if constexpr (Cell::kNormalizesState) {
+          next[0] = normalized_state(row, unit);
+          d_next[1] = d_next[1] + of_state(V::load(base_ + plan_.d_norm + row * padded + unit), next[0]);
+        }
+        Pack<V, kGates> d_a, d_input;
+        Pack<V, kSplit> d_x;
+        Pack<V, Cell::kUnitParams> unused;
+        Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_x, unused);
+        if (!Cell::kHiddenCarry) d_prev[0] = V(T(0));
+        store_previous(row, unit, d_prev, d_kept, reset);
+        store_scaled(it.prev[0], row, unit, units);
+
+        const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
+        T* const d_params = d_unit_params(chunk, block);
+        V sum(T(0)), product(T(0));
+        Pack<V, kGates> d_n;
+#pragma GCC unroll 8
+        for (int g = 0; g < kGates; ++g) {
+          if (units < W) d_a[g] = keep_first(d_a[g], units);
+          d_input[g] = g < kGates - kSplit ? d_a[g] : d_x[g - (kGates - kSplit)];
+          const V of_input = V::load(normalized + g * W), of_hidden = V::load(normalized + (kGates + g) * W);
+          (d_input[g] * of_input).store(d_params + g * W);
+          (d_a[g] * of_hidden).store(d_params + (kGates + g) * W);
+          d_n[g] = d_a[g] * it.params[kGates + g];
+          sum = sum + d_n[g];
+          product = fma(d_n[g], of_hidden, product);
+        }
+        store_gates<kGates>(d_a, units, base_ + plan_.d_bias_h[set_] + (chunk * padded + unit) * kGates);
+        store_gates<kGates>(d_input, units, base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + unit * kGates);
+        store_gates<kGates>(d_n, units, base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + unit * kGates);
+        T* const sums = sums_of_row(1, row) + block * 2 * W;
+        (units < W ? keep_first(sum, units) : sum).store(sums);
+        (units < W ? keep_first(product, units) : product).store(sums + W);
+      }
+    }
+  }
+
+  /// The recurrent part: from the gradients of its normalized values to those of the products.
+  __attribute__((noinline)) void product_gradients(int64_t row) {
+    constexpr int kGates = Cell::kGates;
+    const int64_t chunk = chunk_row(time_) + row, saved = steps_.first(time_) + row;
+    const NormGradient<T> of = norm_gradient(1, row, statistics(saved)[1], T(args_.shape.hidden) * T(kGates));
+    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+      const T* const n = saved_values(saved, block) + (Cell::kReserve + kGates) * W;
+      T* const d = base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + block * kGates * W;
+      Pack<V, kGates> result;
+#pragma GCC unroll 8
+      for (int g = 0; g < kGates; ++g) result[g] = of(V::load(d + g * W), V::load(n + g * W));
+      store_gates<kGates>(result, clip_lanes(args_.shape.hidden - block * W, W), d);
+    }
+  }
+
+  /// The same for the input's part, for a whole chunk; in d_x_gates.
+  __attribute__((noinline)) void normalize_input_gradients() {
+    constexpr int kGates = Cell::kGates;
+    const LayerShape& s = args_.shape;
+    const Range mine = share(chunk_size(), member_, members_);
+    for (int64_t chunk = mine.begin; chunk < mine.end; ++chunk) {
+      const int64_t saved = chunk_row_ + chunk;
+      T* const row = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row;
+      V sums[2] = {V(T(0)), V(T(0))};
+      for (int64_t block = 0; block < plan_.layout.blocks; ++block) {
+        const int units = clip_lanes(s.hidden - block * W, W);
+        const T* const params = base_ + plan_.unit_params + block * Cell::kUnitParams * W;
+        const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
+        V sum(T(0)), product(T(0));
+#pragma GCC unroll 8
+        for (int g = 0; g < kGates; ++g) {
+          T* const at = row + (block * kGates + g) * W;
+          const V d_n = V::load(at) * V::load(params + g * W);
+          d_n.store(at);
+          sum = sum + d_n;
+          product = fma(d_n, V::load(normalized + g * W), product);
+        }
+        sums[0] = sums[0] + (units < W ? keep_first(sum, units) : sum);
+        sums[1] = sums[1] + (units < W ? keep_first(product, units) : product);
+      }
+      const T size = T(s.hidden) * T(kGates);
+      const NormGradient<T> of{statistics(saved)[0], sum_of_lanes(sums[0]) / size, sum_of_lanes(sums[1]) / size};
+      for (int64_t block = 0; block < plan_.layout.blocks; ++block) {
+        const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
+        T* const at = row + block * kGates * W;
+        Pack<V, kGates> result;
+#pragma GCC unroll 8
+        for (int g = 0; g < kGates; ++g) result[g] = of(V::load(at + g * W), V::load(normalized + g * W));
+        store_gates<kGates>(result, clip_lanes(s.hidden - block * W, W), at);
       }
     }
   }
@@ -419,35 +716,66 @@ class BackwardPass {
     WeightGradients<T, Product> sums{
         member_, members_, 0, panel_, s.hidden, plan_.layout.blocks, chunk_size(), chunk_stop_ == s.seq_len};
     auto cursor = first_of_chunk();
-    const T* const x_factors = kPairs ? base_ + plan_.d_x_pairs : d_x_gates;
-    sums.matrix({x_factors, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input, [&](int64_t chunk) {
-      if (chunk == 0) cursor = first_of_chunk();
-      const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
-      cursor.next();
-      return x;
-    });
     sums.vector({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.bias_ih));
+    if constexpr (kNormalizes) {
+      sums.vector({base_ + plan_.d_bias_h[set_], plan_.layout.padded * Cell::kGates, 0, Cell::kGates},
+                  static_cast<T*>(d.bias_hh));
+      barrier_->wait();
+      normalize_input_gradients();
+      barrier_->wait();
+    }
+    const T* const x_factors = kPairs ? base_ + plan_.d_x_pairs : d_x_gates;
+    sums.matrix({x_factors, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input, s.input,
+                [&](int64_t chunk) {
+                  if (chunk == 0) cursor = first_of_chunk();
+                  const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
+                  cursor.next();
+                  return x;
+                });
     int first_gate = 0;
     for (int phase = 0; phase < Cell::kPhases; ++phase) {
       const GateGradients<T> gates{base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], first_gate,
                                    Cell::kPhaseGates[phase]};
-      const T* operand = base_ + plan_.operand[set_];
       GateGradients<T> factors = gates;
       if (kPairs) factors.data = base_ + plan_.d_h_pairs[phase];
-      sums.matrix(factors, static_cast<T*>(d.weight_hh), s.hidden, [&](int64_t chunk) {
-        if (phase == 1) return operand + chunk * plan_.layout.padded;
-        if (chunk == 0) cursor = first_of_chunk();
-        if (cursor.row == 0) previous_.enter(steps_.time_of(cursor.time), direction_);  // time_of is its own inverse
-        const T* const hidden = previous_.hidden(cursor.row);
-        cursor.next();
-        return hidden;
-      });
-      sums.vector(gates, static_cast<T*>(d.bias_hh));
+      T* const d_weight = static_cast<T*>(d.weight_hh);
+      const bool second = phase == 1 && !kStateOperand;  // the operand is what the first phase has made
+      sums.matrix(factors, d_weight, s.hidden, kParts * s.hidden,
+                  [&](int64_t chunk) { return second ? made_operand(chunk) : operand_of_hidden(chunk, cursor); });
+      if constexpr (kStateOperand)
+        sums.matrix(factors, d_weight ? d_weight + s.hidden : nullptr, s.hidden, kParts * s.hidden,
+                    [&](int64_t chunk) { return phase ? made_operand(chunk) : operand_of_state(chunk, cursor); });
+      if (!kNormalizes) sums.vector(gates, static_cast<T*>(d.bias_hh));
       first_gate += Cell::kPhaseGates[phase];
     }
     if (Cell::kUnitParams > 0)
       sums.vector({base_ + plan_.d_p[set_], plan_.d_p_row, 0, Cell::kUnitParams}, static_cast<T*>(d.unit_params));
     if (args_.d_x.data) input_gradients();
+  }
+
+  const T* made_operand(int64_t chunk) const { return base_ + plan_.operand[set_] + chunk * plan_.layout.padded; }
+
+  /// h before the steps of the chunk's rows, which must be asked for in order.
+  const T* operand_of_hidden(int64_t chunk, StepRows::Cursor& cursor) {
+    if (regularizers_.scales_hidden()) return base_ + plan_.scaled[set_] + chunk * plan_.layout.padded;
+    enter_row(chunk, cursor);
+    const T* const hidden = previous_.hidden(cursor.row);
+    cursor.next();
+    return hidden;
+  }
+
+  /// Likewise c.
+  const T* operand_of_state(int64_t chunk, StepRows::Cursor& cursor) {
+    enter_row(chunk, cursor);
+    const T* const state = previous_.state(cursor.row, states_after(steps_.time_of(cursor.time) - 1),
+                                           base_ + plan_.initial_state, plan_.layout.padded);
+    cursor.next();
+    return state;
+  }
+
+  void enter_row(int64_t chunk, StepRows::Cursor& cursor) {
+    if (chunk == 0) cursor = first_of_chunk();
+    if (cursor.row == 0) previous_.enter(steps_.time_of(cursor.time), direction_);  // time_of is its own inverse
   }
 
   StepRows::Cursor first_of_chunk() const { return {steps_, first_time(), 0}; }
@@ -535,14 +863,18 @@ class BackwardPass {
         alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
         if (d_hidden) {
           // NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm): there is a later step
-          multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, sums);
+          multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, 0, sums);
+          scale_hidden(sums, size, count, row, block);
           stop_at_resets(sums, size, count, row);
+        }
+        if constexpr (kStateOperand) {
+          if (args_.d_initial[1]) add_state_gradients(later_gates_ + row * plan_.d_h_row[0], size, count, row, block);
         }
         for (int r = 0; r < size; ++r) {
           for (int u = 0; u < count; ++u) {
             const int64_t unit = (block + u) * W;
             V sum = V::load(sums + (r * count + u) * W);
-            if (Cell::kHiddenCarry) sum = V::load(base_ + plan_.carry + (row + r) * plan_.layout.padded + unit) + sum;
+            if (carries_) sum = V::load(base_ + plan_.carry + (row + r) * plan_.layout.padded + unit) + sum;
             store_initial_gradient(row + r, unit, sum);
           }
         }
@@ -593,6 +925,8 @@ class BackwardPass {
   T* panel_;
   StepRows steps_;
   PreviousStates<T> previous_;
+  RegularizerRows<T> regularizers_;
+  const bool carries_;  // something of h's gradient goes past the products
   Range rows_, blocks_;
   // Of the direction at hand:
   int direction_, set_;

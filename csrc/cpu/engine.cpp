@@ -57,7 +57,7 @@ void zero_gradients(const CellTraits& cell, int number, const BackwardArgs& args
   };
   for (int d = 0; d < s.directions; ++d) {
     zero(args.d_params[d].weight_ih, gates * size_t(s.input));
-    zero(args.d_params[d].weight_hh, gates * size_t(s.hidden));
+    zero(args.d_params[d].weight_hh, gates * size_t(s.hidden * cell.operand_states()));
     zero(args.d_params[d].bias_ih, gates);
     zero(args.d_params[d].bias_hh, gates);
     zero(args.d_params[d].unit_params, size_t(cell.unit_params * s.hidden) * size_t(itemsize));

@@ -2,13 +2,15 @@
 // One thread's part of the forward pass of a layer, for any cell: for each chunk of steps the input projection of all
 // its rows, then step by step the recurrent tile with the cell's equations on what it accumulated. Where an element of
 // the products' operands holds two numbers (cpu/bf16.h), x and the weights come as such pairs, and h is kept so
-// besides.
+// besides. A cell whose pre-activations are normalized takes whole rows of them instead of tiles.
 
-#include "cpu/direct.h"
+#include "cells/contract.h"
+#include "cpu/forward_tiles.h"
+#include "cpu/normalize.h"
 #include "cpu/pack.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
-#include "cpu/rows.h"
+#include "cpu/regularize.h"
 
 namespace fastrnn {
 namespace FASTRNN_ISA {
@@ -18,7 +20,12 @@ class ForwardPass {
   using V = Vec<T>;
   static constexpr int W = V::kLanes;
   static constexpr bool kPairs = Product::kNumbers == 2;
-  static_assert(Cell::kReserve == 0 || Cell::kReserve >= Cell::kGates, "the reserve doubles as the gate buffer");
+  static constexpr bool kNormalizes = Cell::kNormalizesGates;
+  static constexpr int kSaved = kSavedValues<Cell>;
+  static_assert(kSaved == 0 || kSaved >= Cell::kGates, "the reserve doubles as the gate buffer");
+  static_assert(!kNormalizes || Cell::kPhases == 1, "normalized gates come from one product");
+  static_assert(!Cell::kOperandHasState || (Cell::kPhases == 2 && Cell::kStates == 2),
+                "the operands are (h, c), (h, .)");
 
  public:
   ForwardPass(const ForwardArgs& args, const ForwardPlan& plan, T* scratch, Barrier* barriers, int thread)
@@ -26,7 +33,8 @@ class ForwardPass {
         plan_(plan),
         scratch_(scratch),
         steps_(args.shape, args.rows),
-        previous_(args.shape, steps_, args.y, args.initial[0], scratch + plan.zeros) {
+        previous_(args.shape, steps_, args.y, args.initial[0], scratch + plan.zeros),
+        regularizers_(args.regularizers, args.shape, steps_) {
     const int group = thread / plan.split.group();
     member_ = thread % plan.split.group();
     barrier_ = barriers + group;
@@ -44,8 +52,12 @@ class ForwardPass {
     const LayerShape& s = args_.shape;
     direction_ = direction;
     steps_.set_direction(direction);
+    regularizers_.set_direction(direction);
     base_ = scratch_ + (plan_.split.directions > 1 ? direction * plan_.direction_stride : 0);
     saving_ = args_.reserve != nullptr;
+    scaled_ = regularizers_.scales_hidden();
+    zoneout_ = regularizers_.any_zoneout();
+    input_slot_ = kNormalizes && saving_ ? Cell::kReserve : 0;
     reserve_ = saving_ ? static_cast<T*>(args_.reserve) + direction * plan_.layout.reserve_direction : nullptr;
     pack();
     prepare_states();
@@ -62,6 +74,7 @@ class ForwardPass {
       }
       project_input();
       if (shares_rows_anew()) barrier_->wait();
+      if constexpr (kNormalizes) normalize_input();
       for (int64_t step = start; step < chunk_stop_; ++step) run_step(step);
     }
     if (shares_rows_anew()) barrier_->wait();
@@ -109,12 +122,14 @@ class ForwardPass {
       const T* bias_ih = static_cast<const T*>(p.bias_ih);
       const T* bias_hh = static_cast<const T*>(p.bias_hh);
       const Range mine = plan_.split.rows == 1 || member_ == 0 ? blocks_ : Range{0, 0};
-      T* bias = base_ + plan_.bias + first_gate * W;
+      const T* const none = nullptr;
+      T* bias = base_ + (kNormalizes ? plan_.norm_bias : plan_.bias) + first_gate * W;
       pack_vector(bias_ih, bias_hh, first_gate, gates - split, s.hidden, mine, Cell::kGates, bias);
-      pack_vector(bias_ih, static_cast<const T*>(nullptr), first_gate + gates - split, split, s.hidden, mine,
-                  Cell::kGates, bias + (gates - split) * W);
-      pack_vector(bias_hh, static_cast<const T*>(nullptr), first_gate + gates - split, split, s.hidden, mine, split,
-                  base_ + plan_.split_bias[phase]);
+      pack_vector(bias_ih, none, first_gate + gates - split, split, s.hidden, mine, Cell::kGates,
+                  bias + (gates - split) * W);
+      pack_vector(bias_hh, none, first_gate + gates - split, split, s.hidden, mine, split,
+                  base_ + (kNormalizes ? plan_.norm_split_bias : plan_.split_bias[phase]));
+      if (kNormalizes) pack_vector(none, none, 0, gates, s.hidden, mine, Cell::kGates, base_ + plan_.bias);
       first_gate += gates;
     }
     if (Cell::kUnitParams > 0)
@@ -127,7 +142,7 @@ class ForwardPass {
     if ((!args_.initial[0] || args_.rows.resets) && (plan_.split.rows == 1 || member_ == 0)) {
       for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
     }
-    if constexpr (kPairs) prepare_hidden();
+    if (kPairs || scaled_) prepare_hidden();
     if (Cell::kStates == 1) return;
     const T* initial = static_cast<const T*>(args_.initial[1]);
     for (int64_t row = rows_.begin; row < rows_.end; ++row) {
@@ -153,7 +168,7 @@ class ForwardPass {
                 ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
                 : V(T(0));
         for (int step = 0; step < 2; ++step)  // a sequence may join at any step
-          Product::store(value, hidden_pairs(step) + (row * plan_.layout.padded + block * W) / 2);
+          store_operand(value, units, row, block * W, step);
       }
     }
   }
@@ -171,9 +186,18 @@ class ForwardPass {
     return steps_.template at<T>(args_.y, time, row) + direction_ * args_.shape.hidden;
   }
 
-  /// h before `step` as pairs: [B, padded / 2].
-  T* hidden_pairs(int64_t step) const {
-    return base_ + plan_.hidden + (step & 1) * (args_.shape.batch * plan_.layout.padded / 2);
+  /// h before `step` as the products take it, after dropout and as pairs: [B, padded / numbers].
+  T* hidden_operand(int64_t step) const {
+    return base_ + plan_.hidden + (step & 1) * (args_.shape.batch * plan_.layout.padded / Product::kNumbers);
+  }
+
+  FASTRNN_INLINE void store_operand(V hidden, int units, int64_t row, int64_t unit, int64_t step) const {
+    if (scaled_) hidden = hidden * regularizers_.hidden_scale(row, unit, units);
+    T* const out = hidden_operand(step) + (row * plan_.layout.padded + unit) / Product::kNumbers;
+    if constexpr (kPairs)
+      Product::store(first_units(hidden, units), out);
+    else
+      hidden.store(out);
   }
 
   /// States but h after `step`: [B, padded].
@@ -181,6 +205,14 @@ class ForwardPass {
     if (!saving_ || step < 0) return base_ + plan_.state;
     return reserve_ + plan_.layout.reserve_gates + steps_.first(steps_.time_of(step)) * plan_.layout.padded;
   }
+
+  /// State k before zoneout, after the step at hand: [B, padded].
+  T* candidates(int k) const {
+    const int64_t rows = k * args_.shape.total_rows() + steps_.first(time_);
+    return reserve_ + plan_.layout.candidates() + rows * plan_.layout.padded;
+  }
+
+  T* statistics(int64_t row) const { return reserve_ + plan_.layout.statistics() + row * kRowStatistics; }
 
   // -- input projection -------------------------------------------------------------------------------------------
 
@@ -194,7 +226,7 @@ class ForwardPass {
 
   template <int MR>
   FASTRNN_INLINE void find_projected_rows(int64_t row, const T* (&x)[MR], T* (&gates)[MR], int64_t block) const {
-    const int64_t offset = block * plan_.slots * W;
+    const int64_t offset = (block * plan_.slots + input_slot_) * W;
     if (steps_.uneven()) {
       auto cursor = steps_.cursor(chunk_row_ + row);
       for (int r = 0; r < MR; ++r, cursor.next()) {
@@ -219,52 +251,49 @@ class ForwardPass {
       with_constant<kBlocks>(count, [&](auto c) {
         constexpr int NV = decltype(c)::value * Cell::kGates;
         for_row_tiles(projected_rows(), kTileRows<NV>, [&](int64_t row, int size) {
-          with_constant<kTileRows<NV>>(size, [&](auto r) { project_tile<decltype(r)::value, NV>(row, block); });
+          with_constant<kTileRows<NV>>(size, [&](auto r) {
+            constexpr int MR = decltype(r)::value;
+            const T* x[MR];
+            T* gates[MR];
+            find_projected_rows<MR>(row, x, gates, block);
+            project_tile<Cell::kGates, MR, decltype(c)::value, T, Product>(
+                x, base_ + plan_.packed_ih + block * Cell::kGates * W * plan_.input_depth, plan_.input_depth,
+                base_ + plan_.bias + block * Cell::kGates * W, plan_.slots, gates);
+          });
         });
       });
     });
   }
 
-  template <int MR, int NV>
-  __attribute__((noinline)) void project_tile(int64_t row, int64_t block) {
-    const T* x[MR];
-    T* gates[MR];
-    find_projected_rows<MR>(row, x, gates, block);
-    V acc[MR][NV];
-    multiply_tile<MR, NV, T, Product>(acc, x, base_ + plan_.packed_ih + block * Cell::kGates * W * plan_.input_depth,
-                                      NV * W, plan_.input_depth);
-    const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v)
-        (V::load(bias + v * W) + acc[r][v]).store(gates[r] + (v / Cell::kGates * plan_.slots + v % Cell::kGates) * W);
-    }
-  }
-
   void project_input_directly() {
+    const LayerShape& s = args_.shape;
     for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
       for_row_tiles(projected_rows(), kDirectRows, [&](int64_t row, int size) {
-        with_constant<kDirectRows>(size, [&](auto r) { project_tile_directly<decltype(r)::value>(row, block); });
+        with_constant<kDirectRows>(size, [&](auto r) {
+          constexpr int MR = decltype(r)::value;
+          const T* x[MR];
+          T* gates[MR];
+          find_projected_rows<MR>(row, x, gates, block);
+          const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * plan_.input_depth;
+          project_tile_directly<MR, T, Product>(x, weight, plan_.input_depth, s.hidden,
+                                                clip_lanes(s.hidden - block * W, W), Cell::kGates,
+                                                base_ + plan_.bias + block * Cell::kGates * W, gates);
+        });
       });
     }
   }
 
-  template <int MR>
-  __attribute__((noinline)) void project_tile_directly(int64_t row, int64_t block) {
-    const LayerShape& s = args_.shape;
-    const T* x[MR];
-    T* gates[MR];
-    find_projected_rows<MR>(row, x, gates, block);
-    const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * plan_.input_depth;
-    const T* bias = base_ + plan_.bias + block * Cell::kGates * W;
-    for (int gate = 0; gate < Cell::kGates; ++gate) {
-      V sums[MR];
-      dot_tile<MR, T, Product>(x, weight + gate * s.hidden * plan_.input_depth, plan_.input_depth,
-                               clip_lanes(s.hidden - block * W, W), sums);
-#pragma GCC unroll 4
-      for (int r = 0; r < MR; ++r) (V::load(bias + gate * W) + sums[r]).store(gates[r] + gate * W);
+  /// The input's parts of the chunk, whole rows of them.
+  void normalize_input() {
+    barrier_->wait();
+    const int64_t rows = steps_.first(last_time()) + steps_.count(last_time()) - chunk_row_;
+    const Range mine = share(rows, member_, plan_.split.group());
+    const RowShape<T, Cell::kGates> shape(args_.shape.hidden, plan_.slots);
+    for (int64_t row = chunk_row_ + mine.begin; row < chunk_row_ + mine.end; ++row) {
+      const T scale = normalize_row(packed_gates_row(row) + input_slot_ * W, shape, T(Cell::kNormEpsilon));
+      if (saving_) statistics(row)[0] = scale;
     }
+    barrier_->wait();
   }
 
   // -- one step ---------------------------------------------------------------------------------------------------
@@ -273,10 +302,14 @@ class ForwardPass {
     step_ = step;
     time_ = steps_.time_of(step);
     previous_.enter(step, direction_);
-    run_phase<0>();
-    if constexpr (Cell::kPhases == 2) {
-      if (plan_.split.units > 1) barrier_->wait();
-      run_phase<1>();
+    if constexpr (kNormalizes) {
+      run_normalized();
+    } else {
+      run_phase<0>();
+      if constexpr (Cell::kPhases == 2) {
+        if (plan_.split.units > 1) barrier_->wait();
+        run_phase<1>();
+      }
     }
     if (plan_.split.units > 1) barrier_->wait();
   }
@@ -290,83 +323,82 @@ class ForwardPass {
   /// What a phase multiplies with its weights: h, or the operand that the first phase has made.
   template <int kPhase>
   FASTRNN_INLINE const T* operand_row(int64_t row) const {
-    if (kPhase) return base_ + plan_.operand + row * (plan_.layout.padded / Product::kNumbers);
-    if (!kPairs) return previous_.hidden(row);
-    return previous_.resets(row) ? scratch_ + plan_.zeros : hidden_pairs(step_) + row * (plan_.layout.padded / 2);
+    if (kPhase && !Cell::kOperandHasState)
+      return base_ + plan_.operand + row * (plan_.layout.padded / Product::kNumbers);
+    if (!kPairs && !scaled_) return previous_.hidden(row);
+    return previous_.resets(row) ? scratch_ + plan_.zeros
+                                 : hidden_operand(step_) + row * (plan_.layout.padded / Product::kNumbers);
+  }
+
+  /// The operand's second part, where it has one.
+  template <int kPhase>
+  FASTRNN_INLINE const T* second_operand_row(int64_t row) const {
+    if (kPhase) return base_ + plan_.operand + row * plan_.layout.padded;
+    return previous_.state(row, states_after(step_ - 1), base_ + plan_.state, plan_.layout.padded);
   }
 
   template <int kPhase>
   void run_phase() {
+    for_my_tiles<kPhase>([&](int64_t row, int64_t block, auto size, auto count) {
+      phase_tile<kPhase, decltype(size)::value, decltype(count)::value>(row, block);
+    });
+  }
+
+  template <int kPhase, int MR, int kCount>
+  FASTRNN_INLINE void phase_tile(int64_t row, int64_t block) {
+    constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase];
+    alignas(64) T sums[MR * kCount * kGates * W];
+    const Addends<T> add{gates_row(time_, row) + (block * plan_.slots + first_gate<kPhase>()) * W, plan_.gates_row,
+                         plan_.slots, base_ + plan_.split_bias[kPhase] + block * kSplit * W};
+    multiply_operand<kPhase, kSplit, MR, kCount>(row, block, add, sums);
+    apply_cell<kPhase>(sums, MR, kCount, row, block);
+  }
+
+  /// f(row, block, rows, blocks) for the tiles of a phase, rows and blocks as constants.
+  template <int kPhase, class F>
+  FASTRNN_INLINE void for_my_tiles(const F& f) {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kBlocks = blocks_per_tile(kGates);
-    if (plan_.packed_hh[kPhase] == kNone) return run_phase_directly<kPhase>();
     const Range rows = step_rows();
+    if (plan_.packed_hh[kPhase] == kNone) {
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        for_row_tiles(rows, kDirectRows, [&](int64_t row, int size) {
+          with_constant<kDirectRows>(size, [&](auto r) { f(row, block, r, IntConstant<1>{}); });
+        });
+      }
+      return;
+    }
     for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
       with_constant<kBlocks>(count, [&](auto c) {
-        constexpr int kCount = decltype(c)::value, kRows = kTileRows<kCount * kGates>;
-        for_row_tiles(rows, kRows, [&](int64_t row, int size) {
-          with_constant<kRows>(size, [&](auto r) { recurrent_tile<kPhase, decltype(r)::value, kCount>(row, block); });
+        constexpr int NV = decltype(c)::value * kGates;
+        for_row_tiles(rows, kTileRows<NV>, [&](int64_t row, int size) {
+          with_constant<kTileRows<NV>>(size, [&](auto r) { f(row, block, r, c); });
         });
       });
     });
   }
 
-  template <int kPhase, int MR, int kCount>
-  __attribute__((noinline)) void recurrent_tile(int64_t row, int64_t block) {
-    constexpr int kGates = Cell::kPhaseGates[kPhase], kJoint = kGates - Cell::kPhaseSplit[kPhase], NV = kCount * kGates;
-    const T* a[MR];
+  /// sums [MR, kCount, gates, W] = operand W_hh + addends
+  template <int kPhase, int kSplit, int MR, int kCount>
+  FASTRNN_INLINE void multiply_operand(int64_t row, int64_t block, const Addends<T>& add, T* sums) const {
+    constexpr int kGates = Cell::kPhaseGates[kPhase];
+    const LayerShape& s = args_.shape;
+    const int64_t depth = plan_.hidden_depth;
+    const T *a[MR], *b[MR];
 #pragma GCC unroll 8
     for (int r = 0; r < MR; ++r) a[r] = operand_row<kPhase>(row + r);
-    V acc[MR][NV];
-    multiply_tile<MR, NV, T, Product>(acc, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * plan_.hidden_depth,
-                                      NV * W, plan_.hidden_depth);
-    // The input's part comes last: a chain of products that starts from it would round each addition at its size.
-    const T* gates = gates_row(time_, row) + (block * plan_.slots + first_gate<kPhase>()) * W;
-    const T* split_bias = base_ + plan_.split_bias[kPhase] + block * Cell::kPhaseSplit[kPhase] * W;
-    alignas(64) T sums[MR * NV * W];
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) {
-        const int unit_block = v / kGates, gate = v % kGates;
-        const T* other = gate < kJoint ? gates + r * plan_.gates_row + (unit_block * plan_.slots + gate) * W
-                                       : split_bias + (unit_block * Cell::kPhaseSplit[kPhase] + gate - kJoint) * W;
-        (V::load(other) + acc[r][v]).store(sums + (r * NV + v) * W);
-      }
+    if constexpr (Cell::kOperandHasState) {
+      for (int r = 0; r < MR; ++r) b[r] = second_operand_row<kPhase>(row + r);
+      recurrent_tile<kGates, kSplit, true, MR, kCount, T, Product>(
+          a, b, base_ + plan_.packed_hh[kPhase] + block * kGates * W * depth, s.hidden, add, sums);
+    } else if (plan_.packed_hh[kPhase] != kNone) {
+      recurrent_tile<kGates, kSplit, false, MR, kCount, T, Product>(
+          a, a, base_ + plan_.packed_hh[kPhase] + block * kGates * W * depth, depth, add, sums);
+    } else if constexpr (kCount == 1 && MR <= kDirectRows) {
+      const T* weight = static_cast<const T*>(args_.params[direction_].weight_hh) +
+                        (first_gate<kPhase>() * s.hidden + block * W) * depth;
+      recurrent_tile_directly<MR, T, Product>(a, weight, depth, s.hidden, clip_lanes(s.hidden - block * W, W), kGates,
+                                              kSplit, add, sums);
     }
-    apply_cell<kPhase>(sums, MR, kCount, row, block);
-  }
-
-  template <int kPhase>
-  void run_phase_directly() {
-    const Range rows = step_rows();
-    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-      for_row_tiles(rows, kDirectRows, [&](int64_t row, int size) {
-        with_constant<kDirectRows>(size,
-                                   [&](auto r) { recurrent_tile_directly<kPhase, decltype(r)::value>(row, block); });
-      });
-    }
-  }
-
-  template <int kPhase, int MR>
-  __attribute__((noinline)) void recurrent_tile_directly(int64_t row, int64_t block) {
-    constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase], kJoint = kGates - kSplit;
-    const int64_t hidden = args_.shape.hidden, depth = plan_.hidden_depth;
-    const T* a[MR];
-    for (int r = 0; r < MR; ++r) a[r] = operand_row<kPhase>(row + r);
-    const T* weight =
-        static_cast<const T*>(args_.params[direction_].weight_hh) + (first_gate<kPhase>() * hidden + block * W) * depth;
-    alignas(64) T sums[MR * kGates * W];
-    for (int gate = 0; gate < kGates; ++gate) {
-      V products[MR];
-      dot_tile<MR, T, Product>(a, weight + gate * hidden * depth, depth, clip_lanes(hidden - block * W, W), products);
-      for (int r = 0; r < MR; ++r) {
-        const T* start = gate < kJoint
-                             ? gates_row(time_, row + r) + (block * plan_.slots + first_gate<kPhase>() + gate) * W
-                             : base_ + plan_.split_bias[kPhase] + (block * kSplit + gate - kJoint) * W;
-        (V::load(start) + products[r]).store(sums + (r * kGates + gate) * W);
-      }
-    }
-    apply_cell<kPhase>(sums, MR, 1, row, block);
   }
 
   template <int kPhase>
@@ -380,10 +412,8 @@ class ForwardPass {
     constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase];
     const int64_t padded = plan_.layout.padded, hidden = args_.shape.hidden;
     const T* states_prev = states_after(step_ - 1);
-    T* states_next = states_after(step_);
     for (int r = 0; r < rows; ++r, ++row) {
       T* const gates_of_row = gates_row(time_, row);
-      T* const y = y_row(time_, row);
       const T* const hidden_prev = previous_.hidden(row);
       const T* state_prev = nullptr;
       if constexpr (Cell::kStates > 1) state_prev = previous_.state(row, states_prev, base_ + plan_.state, padded);
@@ -411,7 +441,8 @@ class ForwardPass {
           for (int i = 0; i < Cell::kReserve; ++i) reserve[i] = V::load(gates + i * W);
         }
         if constexpr (kPhase + 1 < Cell::kPhases) {
-          const V operand = Cell::template forward_operand<V>(a, x, params, prev, reserve);
+          V operand = Cell::template forward_operand<V>(a, x, params, prev, reserve);
+          if (Cell::kOperandOfHidden && scaled_) operand = operand * regularizers_.hidden_scale(row, unit, units);
           if constexpr (kPairs)
             Product::store(first_units(operand, units), base_ + plan_.operand + (row * padded + unit) / 2);
           else
@@ -422,15 +453,153 @@ class ForwardPass {
         } else {
           Pack<V, Cell::kStates> next;
           Cell::template forward<V>(a, x, params, prev, next, reserve);
-          next[0].store_partial(y + unit, units);
-          if constexpr (kPairs)
-            Product::store(first_units(next[0], units), hidden_pairs(step_ + 1) + (row * padded + unit) / 2);
-          if constexpr (Cell::kStates > 1) next[1].store(states_next + row * padded + unit);
+          store_states(next, prev, row, unit, units);
           if (saving_) {
 #pragma GCC unroll 8
             for (int i = 0; i < Cell::kReserve; ++i) reserve[i].store(gates + i * W);
           }
         }
+      }
+    }
+  }
+
+  /// Zoneout, and the new states where the next step, the next layer and backward look for them.
+  FASTRNN_INLINE void store_states(Pack<V, Cell::kStates> next, const Pack<V, Cell::kStates>& prev, int64_t row,
+                                   int64_t unit, int units) const {
+    if (zoneout_) {
+#pragma GCC unroll 2
+      for (int k = 0; k < Cell::kStates; ++k) {
+        if (saving_) next[k].store(candidates(k) + row * plan_.layout.padded + unit);
+        if (!regularizers_.zones_out(k)) continue;
+        const V kept = regularizers_.kept(k, time_, row, unit, units);
+        next[k] = fma(kept, prev[k], (V(T(1)) - kept) * next[k]);  // exact where kept is 0 or 1
+      }
+    }
+    next[0].store_partial(y_row(time_, row) + unit, units);
+    if (kPairs || scaled_) store_operand(next[0], units, row, unit, step_ + 1);
+    if constexpr (Cell::kStates > 1) next[1].store(states_after(step_) + row * plan_.layout.padded + unit);
+  }
+
+  // -- one step with normalized pre-activations ---------------------------------------------------------------------
+
+  void run_normalized() {
+    for_my_tiles<0>([&](int64_t row, int64_t block, auto size, auto count) {
+      raw_tile<decltype(size)::value, decltype(count)::value>(row, block);
+    });
+    if (plan_.split.units > 1) barrier_->wait();
+    const bool at_once = plan_.split.units == 1;  // else the state's statistics must wait for all threads
+    const Range rows = step_rows();
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      apply_normalized(row);
+      if (Cell::kNormalizesState && at_once) apply_output(row);
+    }
+    if (!Cell::kNormalizesState || at_once) return;
+    barrier_->wait();
+    for (int64_t row = rows.begin; row < rows.end; ++row) apply_output(row);
+  }
+
+  template <int MR, int kCount>
+  FASTRNN_INLINE void raw_tile(int64_t row, int64_t block) {
+    constexpr int kSize = kCount * Cell::kGates * W;
+    alignas(64) T sums[MR * kSize];
+    const T* zeros = base_ + plan_.bias + block * Cell::kGates * W;
+    multiply_operand<0, 0, MR, kCount>(row, block, {zeros, 0, Cell::kGates, nullptr}, sums);
+    for (int r = 0; r < MR; ++r)
+      __builtin_memcpy(raw_row(row + r) + block * Cell::kGates * W, sums + r * kSize, kSize * sizeof(T));
+  }
+
+  T* raw_row(int64_t row) const { return base_ + plan_.raw + row * plan_.layout.padded * Cell::kGates; }
+  T* candidate_row(int64_t row) const { return base_ + plan_.candidate + row * plan_.layout.padded; }
+
+  FASTRNN_INLINE Pack<V, Cell::kUnitParams> unit_params(int64_t block) const {
+    Pack<V, Cell::kUnitParams> params;
+#pragma GCC unroll 16
+    for (int i = 0; i < Cell::kUnitParams; ++i)
+      params[i] = V::load(base_ + plan_.unit_params + (block * Cell::kUnitParams + i) * W);
+    return params;
+  }
+
+  FASTRNN_INLINE Pack<V, Cell::kStates> states_before(int64_t row, int64_t unit, int units) const {
+    Pack<V, Cell::kStates> prev;
+    prev[0] = V::load_partial(previous_.hidden(row) + unit, units);
+    if constexpr (Cell::kStates > 1)
+      prev[1] = V::load(previous_.state(row, states_after(step_ - 1), base_ + plan_.state, plan_.layout.padded) + unit);
+    return prev;
+  }
+
+  /// The equations on a row, up to what needs the normalized state.
+  __attribute__((noinline)) void apply_normalized(int64_t row) {
+    constexpr int kGates = Cell::kGates, kSplit = Cell::kPhaseSplit[0];
+    const LayerShape& s = args_.shape;
+    const T* const raw = raw_row(row);
+    const RowStatistics<T> of = row_statistics(raw, RowShape<T, kGates>(s.hidden, kGates), T(Cell::kNormEpsilon));
+    if (saving_ && blocks_.begin == 0) {
+      T* const saved = statistics(steps_.first(time_) + row);
+      saved[1] = of.scale;
+      saved[2] = saved[3] = T(0);  // for the state, where it is normalized
+    }
+    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+      const int64_t unit = block * W;
+      const int units = clip_lanes(s.hidden - unit, W);
+      T* const gates = gates_row(time_, row) + block * plan_.slots * W;
+      const Pack<V, Cell::kUnitParams> params = unit_params(block);
+      const Pack<V, Cell::kStates> prev = states_before(row, unit, units);
+      Pack<V, kGates> a;
+      Pack<V, kSplit> x;
+#pragma GCC unroll 8
+      for (int g = 0; g < kGates; ++g) {
+        const V n = (V::load(raw + (block * kGates + g) * W) - V(of.mean)) * V(of.scale);
+        if (saving_) n.store(gates + (Cell::kReserve + kGates + g) * W);
+        const V input = fma(params[g], V::load(gates + (input_slot_ + g) * W),
+                            V::load(base_ + plan_.norm_bias + (block * kGates + g) * W));
+        if (g < kGates - kSplit) {
+          a[g] = fma(params[kGates + g], n, input);
+        } else {
+          const int split = g - (kGates - kSplit);
+          a[g] = fma(params[kGates + g], n, V::load(base_ + plan_.norm_split_bias + (block * kSplit + split) * W));
+          x[split] = input;
+        }
+      }
+      Pack<V, Cell::kStates> next;
+      Pack<V, Cell::kReserve> reserve;
+      Cell::template forward<V>(a, x, params, prev, next, reserve);
+      if constexpr (Cell::kNormalizesState) {
+        next[1].store(candidate_row(row) + unit);
+        // What forward_output needs; where nothing is saved, in the place of the input's part, which has been used.
+#pragma GCC unroll 8
+        for (int i = 0; i < Cell::kReserve; ++i) reserve[i].store(gates + i * W);
+      } else {
+        if (saving_) {
+#pragma GCC unroll 8
+          for (int i = 0; i < Cell::kReserve; ++i) reserve[i].store(gates + i * W);
+        }
+        store_states(next, prev, row, unit, units);
+      }
+    }
+  }
+
+  __attribute__((noinline)) void apply_output(int64_t row) {
+    if constexpr (Cell::kNormalizesState) {
+      static_assert(Cell::kReserve <= Cell::kGates, "the reserve waits where the gates were");
+      const LayerShape& s = args_.shape;
+      const RowStatistics<T> of =
+          row_statistics(candidate_row(row), RowShape<T, 1>(s.hidden, 1), T(Cell::kNormEpsilon));
+      if (saving_ && blocks_.begin == 0) {
+        T* const saved = statistics(steps_.first(time_) + row);
+        saved[2] = of.mean;
+        saved[3] = of.scale;
+      }
+      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+        const int64_t unit = block * W;
+        const int units = clip_lanes(s.hidden - unit, W);
+        const T* const gates = gates_row(time_, row) + block * plan_.slots * W;
+        Pack<V, Cell::kReserve> reserve;
+#pragma GCC unroll 8
+        for (int i = 0; i < Cell::kReserve; ++i) reserve[i] = V::load(gates + i * W);
+        Pack<V, Cell::kStates> next;
+        next[1] = V::load(candidate_row(row) + unit);
+        next[0] = Cell::template forward_output<V>(reserve, unit_params(block), (next[1] - V(of.mean)) * V(of.scale));
+        store_states(next, states_before(row, unit, units), row, unit, units);
       }
     }
   }
@@ -485,11 +654,13 @@ class ForwardPass {
   int member_;
   StepRows steps_;
   PreviousStates<T> previous_;
+  RegularizerRows<T> regularizers_;
   Range rows_, blocks_;
   // Of the direction at hand:
   int direction_;
   T *base_, *reserve_;
-  bool saving_;
+  bool saving_, scaled_, zoneout_;
+  int input_slot_;  // where in a block of a row of gates the input's part begins
   // Of the chunk and the step at hand:
   int64_t chunk_start_, chunk_stop_, chunk_row_, step_, time_;
 };

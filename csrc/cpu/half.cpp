@@ -17,10 +17,11 @@ struct Types {
   const Conversions& conversions;
   bool mixed, pairs;
 
-  Types(int number, int isa)
+  Types(const CellTraits& cell, int number, int isa)
       : conversions(built_isas()[size_t(isa)].f32->halves[(number & ~kMixed) == kFloat16]),
         mixed(number & kMixed),
-        pairs((number & ~kMixed) == kBfloat16 && bf16_products() && built_isas()[size_t(isa)].bf16) {}
+        pairs((number & ~kMixed) == kBfloat16 && bf16_products() && built_isas()[size_t(isa)].bf16 &&
+              cell.takes_pairs) {}
   int parameter_size() const { return mixed ? kFloat : kHalf; }
   int engine_number() const { return pairs ? kPairs : kFloat32; }
   Convert read_parameter() const { return mixed ? conversions.round : conversions.widen; }
@@ -37,7 +38,7 @@ struct Sizes {
       : y(s.hidden * s.directions),
         states(s.directions * s.batch * s.hidden),
         weight_ih(cell.gates * s.hidden * s.input),
-        weight_hh(cell.gates * s.hidden * s.hidden),
+        weight_hh(cell.gates * s.hidden * s.hidden * cell.operand_states()),
         bias(cell.gates * s.hidden),
         unit_params(cell.unit_params * s.hidden) {}
 };
@@ -94,7 +95,7 @@ int64_t reserve_bytes_half(int cell, int isa, const LayerShape& s) {
 void run_forward_half(int cell, int number, int isa, int threads, const ForwardArgs& args) {
   const LayerShape& s = args.shape;
   const CellTraits& traits = cell_traits(cell);
-  const Types types(number, isa);
+  const Types types(traits, number, isa);
   const Sizes sizes(traits, s);
   const Convert widen = types.conversions.widen, narrow = types.conversions.narrow;
   ForwardArgs wide = args;
@@ -127,7 +128,7 @@ void run_forward_half(int cell, int number, int isa, int threads, const ForwardA
 void run_backward_half(int cell, int number, int isa, int threads, const BackwardArgs& args) {
   const LayerShape& s = args.shape;
   const CellTraits& traits = cell_traits(cell);
-  const Types types(number, isa);
+  const Types types(traits, number, isa);
   const Sizes sizes(traits, s);
   const Convert widen = types.conversions.widen, narrow = types.conversions.narrow;
   BackwardArgs wide = args;

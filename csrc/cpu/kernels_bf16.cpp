@@ -1,6 +1,7 @@
 // The drivers with products of bfloat16 pairs; everything beside the products is float32. Compiled for instruction sets
 // that have such products, in a namespace of its own (cmake/isa.cmake).
 
+#include "cells/cells.h"
 #include "cpu/bf16.h"
 
 #include "cpu/backward.h"
@@ -15,13 +16,15 @@ namespace {
 template <class Cell>
 void forward(const ForwardArgs& args, const ForwardPlan& plan, void* scratch, Barrier* barriers, int thread) {
   const FlushDenormals scope;
-  ForwardPass<Cell, float, Bf16Pairs>(args, plan, static_cast<float*>(scratch), barriers, thread);
+  if constexpr (kTakesPairs<Cell>)
+    ForwardPass<Cell, float, Bf16Pairs>(args, plan, static_cast<float*>(scratch), barriers, thread);
 }
 
 template <class Cell>
 void backward(const BackwardArgs& args, const BackwardPlan& plan, void* scratch, Barrier* barriers, int thread) {
   const FlushDenormals scope;
-  BackwardPass<Cell, float, Bf16Pairs>(args, plan, static_cast<float*>(scratch), barriers, thread);
+  if constexpr (kTakesPairs<Cell>)
+    BackwardPass<Cell, float, Bf16Pairs>(args, plan, static_cast<float*>(scratch), barriers, thread);
 }
 
 #define FASTRNN_FORWARD(Cell) forward<Cell>,

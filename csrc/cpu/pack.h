@@ -42,13 +42,14 @@ void pack_rows(const T* weight, int gates, int64_t hidden, int64_t depth, int64_
   }
 }
 
-/// Panels for products with W (the backward direction), side by side. weight [gates * hidden, columns]; the panel of
+/// Panels for products with W (the backward direction), side by side. weight [gates * hidden, columns], rows `stride`
+/// apart; the panel of
 /// `count` blocks of columns from a block on is [hidden blocks][gates][W][count * W]: depth in the order of a row of
 /// gate gradients, zero for units and columns that do not exist. Does the given columns, in panels of at most `widest`
 /// blocks, and of these the part that belongs to the units of `hidden_blocks`.
 template <class T>
-void pack_columns(const T* weight, int gates, int64_t hidden, int64_t columns, Range column_blocks, int widest,
-                  Range hidden_blocks, T* packed) {
+void pack_columns(const T* weight, int gates, int64_t hidden, int64_t columns, int64_t stride, Range column_blocks,
+                  int widest, Range hidden_blocks, T* packed) {
   using V = Vec<T>;
   constexpr int W = V::kLanes;
   const int64_t depth = (hidden + W - 1) / W * gates * W;
@@ -56,7 +57,7 @@ void pack_columns(const T* weight, int gates, int64_t hidden, int64_t columns, R
     for (int gate = 0; gate < gates; ++gate) {
       for (int lane = 0; lane < W; ++lane) {
         const int64_t unit = b * W + lane, k = (b * gates + gate) * W + lane;
-        const T* source = weight + (gate * hidden + unit) * columns;  // one row of weights, read in order
+        const T* source = weight + (gate * hidden + unit) * stride;  // one row of weights, read in order
         for_block_tiles(column_blocks, widest, [&](int64_t block, int count) {
           T* target = packed + block * W * depth + k * count * W;
           for (int u = 0; u < count; ++u) {

@@ -89,9 +89,11 @@ Layout make_layout(const CellTraits& cell, const LayerShape& s, int lanes, int i
   l.lanes = lanes;
   l.blocks = (s.hidden + lanes - 1) / lanes;
   l.padded = l.blocks * lanes;
-  l.reserve_gates = s.total_rows() * l.padded * cell.reserve;
+  l.reserve_gates = s.total_rows() * l.padded * cell.saved;
   l.reserve_states = s.total_rows() * l.padded * (cell.states - 1);
-  l.reserve_direction = l.reserve_gates + l.reserve_states;
+  l.reserve_candidates = s.zoneout ? s.total_rows() * l.padded * cell.states : 0;
+  l.reserve_statistics = cell.normalizes_gates ? s.total_rows() * kRowStatistics : 0;
+  l.reserve_direction = l.statistics() + l.reserve_statistics;
   l.reserve_bytes = l.reserve_direction * s.directions * itemsize;
   return l;
 }
@@ -101,11 +103,11 @@ ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int la
   const LayerShape& s = args.shape;
   ForwardPlan p{};
   p.input_depth = (s.input + numbers - 1) / numbers;
-  p.hidden_depth = (s.hidden + numbers - 1) / numbers;
+  p.hidden_depth = (s.hidden * cell.operand_states() + numbers - 1) / numbers;
   p.layout = make_layout(cell, s, lanes, itemsize);
   p.split = split_threads(cell, s, p.layout.blocks, max_threads);
-  const bool saves_gates = args.reserve && cell.reserve > 0;
-  p.slots = saves_gates || cell.phases > 1 ? std::max(cell.gates, cell.reserve) : cell.gates;
+  const bool saves_gates = args.reserve && cell.saved > 0;
+  p.slots = saves_gates || cell.phases > 1 ? std::max(cell.gates, cell.saved) : cell.gates;
   p.gates_row = p.layout.padded * p.slots;
 
   // At least 96 rows, so that W_ih is read once for many rows; short rows are taken up to 128 KiB together.
@@ -117,18 +119,22 @@ ForwardPlan plan_forward(const CellTraits& cell, const ForwardArgs& args, int la
   Arena arena(64 / itemsize);
   p.zeros = arena.take(p.layout.padded);
   const int64_t start = arena.size();
-  p.packed_ih = worth_packing(s) ? arena.take(p.layout.padded * cell.gates * p.input_depth) : kNone;
+  const bool pack = worth_packing(s) || cell.operand_has_state;
+  p.packed_ih = pack ? arena.take(p.layout.padded * cell.gates * p.input_depth) : kNone;
   p.bias = arena.take(p.layout.padded * cell.gates);
   for (int phase = 0; phase < cell.phases; ++phase) {
-    p.packed_hh[phase] =
-        worth_packing(s) ? arena.take(p.layout.padded * cell.phase_gates[phase] * p.hidden_depth) : kNone;
+    p.packed_hh[phase] = pack ? arena.take(p.layout.padded * cell.phase_gates[phase] * p.hidden_depth) : kNone;
     p.split_bias[phase] = arena.take(p.layout.padded * cell.phase_split[phase]);
   }
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
   p.gates = saves_gates ? kNone : arena.take(p.chunk_rows * p.gates_row);
   p.state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
   p.operand = arena.take(cell.phases > 1 ? s.batch * p.layout.padded : 0);
-  p.hidden = arena.take(numbers > 1 ? s.batch * p.layout.padded : 0);
+  p.hidden = arena.take(numbers > 1 || args.regularizers.hidden_scale ? 2 * s.batch * p.layout.padded / numbers : 0);
+  p.raw = arena.take(cell.normalizes_gates ? s.batch * p.layout.padded * cell.gates : 0);
+  p.norm_bias = arena.take(cell.normalizes_gates ? p.layout.padded * cell.gates : 0);
+  p.norm_split_bias = arena.take(cell.normalizes_gates ? p.layout.padded * cell.gates : 0);
+  p.candidate = arena.take(cell.normalizes_state ? s.batch * p.layout.padded : 0);
   p.direction_stride = p.split.directions > 1 ? arena.size() - start : 0;
   arena.take(p.direction_stride);
   p.scratch_bytes = arena.size() * itemsize;
@@ -163,14 +169,20 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
   p.packed_ih = pack_ih && args.d_x.data ? arena.take(p.padded_input * p.layout.padded * cell.gates / numbers) : kNone;
   for (int phase = 0; phase < cell.phases; ++phase)
     p.packed_hh[phase] =
-        pack_hh ? arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase] / numbers) : kNone;
+        pack_hh
+            ? arena.take(p.layout.padded * p.layout.padded * cell.phase_gates[phase] * cell.operand_states() / numbers)
+            : kNone;
   p.unit_params = arena.take(p.layout.padded * cell.unit_params);
-  p.carry = arena.take(cell.hidden_carry ? s.batch * p.layout.padded : 0);
+  p.carry = arena.take(cell.hidden_carry || args.regularizers.zones_out(0) ? s.batch * p.layout.padded : 0);
   p.d_state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
   p.initial_state = arena.take(s.batch * p.layout.padded * (cell.states - 1));
+  p.kept_state = arena.take(cell.operand_has_state ? s.batch * p.layout.padded : 0);
+  p.d_hidden = arena.take(cell.normalizes_gates ? s.batch * p.layout.padded : 0);
+  p.d_norm = arena.take(cell.normalizes_state ? s.batch * p.layout.padded : 0);
+  p.sums = arena.take(cell.normalizes_gates ? 4 * s.batch * p.layout.padded : 0);
 
   // One register more than a row needs: rows a power of two apart would share a few sets of the cache.
-  const bool shared = cell.phases == 1 && cell.phase_split[0] == 0;  // d_x_gates == d_h_gates
+  const bool shared = cell.phases == 1 && cell.phase_split[0] == 0 && !cell.normalizes_gates;  // d_x_gates == d_h_gates
   p.d_x_row = p.layout.padded * cell.gates + lanes;
   p.d_p_row = p.layout.padded * cell.unit_params;
   p.gates = arena.size();
@@ -182,6 +194,8 @@ BackwardPlan plan_backward(const CellTraits& cell, const BackwardArgs& args, int
     }
     p.d_p[set] = arena.take(rows * p.d_p_row);
     p.operand[set] = arena.take(cell.phases > 1 ? rows * p.layout.padded : 0);
+    p.scaled[set] = arena.take(args.regularizers.hidden_scale ? rows * p.layout.padded : 0);
+    p.d_bias_h[set] = arena.take(cell.normalizes_gates ? rows * p.layout.padded * cell.gates : 0);
   }
   if (numbers > 1) {
     p.rounded = arena.take((arena.size() - p.gates) / 2);

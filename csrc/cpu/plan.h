@@ -18,13 +18,22 @@ struct ThreadSplit {
 };
 
 /// Layouts that forward and backward agree on; W = lanes of a register, a block = W units.
-/// Reserve, one part a direction: gates [rows, blocks, slots, W], then states [rows, blocks * W] for each state but h;
-/// rows are those of the first step, then those of the second, ...
+/// Reserve, one part a direction: gates [rows, blocks, slots, W], then states [rows, blocks * W] for each state but h,
+/// then (with zoneout) all states before it, then (of normalized cells) kRowStatistics numbers a row; rows are those of
+/// the first step, then those of the second, ...
 struct Layout {
   int lanes;
   int64_t blocks, padded;  // ceil(H / W), blocks * W
-  int64_t reserve_gates, reserve_states, reserve_direction, reserve_bytes;
+  int64_t reserve_gates, reserve_states, reserve_candidates, reserve_statistics, reserve_direction, reserve_bytes;
+
+  // Where the parts begin.
+  FASTRNN_HD int64_t states() const { return reserve_gates; }
+  FASTRNN_HD int64_t candidates() const { return reserve_gates + reserve_states; }
+  FASTRNN_HD int64_t statistics() const { return candidates() + reserve_candidates; }
 };
+
+/// Of a row: 1 / deviation of the input's and of the recurrent part, then mean and 1 / deviation of the state.
+constexpr int kRowStatistics = 4;
 
 constexpr int64_t kNone = -1;
 
@@ -43,7 +52,9 @@ struct ForwardPlan {
   int64_t gates;    // [chunk_rows, gates_row], kNone where the reserve takes them
   int64_t state;    // [B, padded]: c, or its initial value where the reserve takes the others
   int64_t operand;  // [B, padded]: operand of the second phase
-  int64_t hidden;   // with pairs: [2, B, padded / 2], h before steps of even and of odd number
+  int64_t hidden;   // with pairs or dropout: [2, B, padded / numbers], h before steps of even and of odd number
+  // Of normalized cells: recurrent parts of a step [B, padded * gates], biases that come after, c' before zoneout.
+  int64_t raw, norm_bias, norm_split_bias, candidate;
   int64_t direction_stride, scratch_bytes;
 };
 
@@ -56,9 +67,15 @@ struct BackwardPlan {
   int64_t zeros, panels, panel_size;  // per thread: [chunk rows, 4 W], a strip of x or h for the weight gradients
   int64_t packed_ih, packed_hh[kMaxPhases], unit_params;
   int64_t carry, d_state, initial_state;  // [B, padded] each
+  int64_t kept_state;                     // likewise: what zoneout hands on of d_state past the equations
+  // Of normalized cells: [B, padded] gradients of h and of the normalized state; parts of the sums that
+  // normalizing needs, [2, B, blocks, 2 W]: of the state, of the gates.
+  int64_t d_hidden, d_norm, sums;
   // Rows of gradients of the pre-activations, for the chunk; two sets, used in turn.
   int64_t d_x_row, d_h_row[kMaxPhases], d_p_row;
   int64_t d_x_gates[2], d_h_gates[2][kMaxPhases], d_p[2], operand[2];
+  int64_t scaled[2];    // [rows, padded], h after dropout
+  int64_t d_bias_h[2];  // of normalized cells: [rows, padded * gates], what goes into bias_hh
   // With pairs: what lies from `gates` on, rounded, at half the distance from `rounded` on; and the chunk's gradients
   // once more, two rows in one.
   int64_t gates, rounded, d_x_pairs, d_h_pairs[kMaxPhases];

@@ -57,9 +57,10 @@ struct WeightGradients {
   int64_t hidden, blocks, rows;
   bool first;  // of the chunks: overwrite the output instead of adding
 
-  /// out [G * hidden, columns] += gates^T * operand, where row_of(i) is row i of the operand.
+  /// out [G * hidden, columns] += gates^T * operand, where row_of(i) is row i of the operand; rows of out lie
+  /// out_stride apart.
   template <class RowOf>
-  void matrix(const GateGradients<T>& gates, T* out, int64_t columns, const RowOf& row_of) {
+  void matrix(const GateGradients<T>& gates, T* out, int64_t columns, int64_t out_stride, const RowOf& row_of) {
     if (!out) return;
     const int64_t width = blocks * gates.gates * W, strips = (columns + kStrip * W - 1) / (kStrip * W);
     const int parts = strips < 4 * members ? members : 1;  // few strips: share each one
@@ -75,7 +76,7 @@ struct WeightGradients {
           constexpr int NV = decltype(n)::value;
           for_row_tiles(mine, kTileRows<NV>, [&](int64_t i, int size) {
             with_constant<kTileRows<NV>>(
-                size, [&](auto m) { outer_tile<decltype(m)::value, NV>(gates, i, out + column, columns, taken); });
+                size, [&](auto m) { outer_tile<decltype(m)::value, NV>(gates, i, out + column, out_stride, taken); });
           });
         });
       }

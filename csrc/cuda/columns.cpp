@@ -6,7 +6,7 @@ namespace cuda {
 
 Columns columns_of(int cell) {
   const CellTraits& c = cell_traits(cell);
-  Columns columns{c.gates > c.reserve ? c.gates : c.reserve, c.gates, 0, {}};
+  Columns columns{c.gates > c.saved ? c.gates : c.saved, c.gates, 0, {}};
   int first_gate = 0;
   for (int phase = 0; phase < c.phases; ++phase) {
     const int splits = c.phase_split[phase], joint = c.phase_gates[phase] - splits;

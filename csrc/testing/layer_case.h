@@ -79,14 +79,21 @@ struct Case {
   bool bias, initial;
   Rows rows{};
   bool packed_x = false, packed_y = false;
+  bool dropout = false;  // on h
+  /// Zoneout of a state: none, by masks, or by the same rate everywhere.
+  enum Zoneout { kNone, kMasks, kRate } zoneout[kMaxStates] = {kNone, kNone};
+
+  bool any_zoneout() const { return zoneout[0] != kNone || zoneout[1] != kNone; }
 
   std::string name() const {
+    const char* const zoneouts[] = {"", " masks", " rate"};
     const LayerShape& s = shape;
     return std::string(cell_traits(cell).name) + " T" + std::to_string(s.seq_len) + " B" + std::to_string(s.batch) +
            " I" + std::to_string(s.input) + " H" + std::to_string(s.hidden) + " D" + std::to_string(s.directions) +
            (bias ? "" : " no bias") + (initial ? "" : " from zeros") + (rows.lengths.empty() ? "" : " lengths") +
            (rows.order.empty() ? "" : " in any order") + (rows.resets.empty() ? "" : " resets") +
-           (packed_x ? " packed x" : "") + (packed_y ? " packed y" : "");
+           (packed_x ? " packed x" : "") + (packed_y ? " packed y" : "") + (dropout ? " dropout" : "") +
+           (any_zoneout() ? " zoneout" : "") + zoneouts[zoneout[0]] + zoneouts[zoneout[1]];
   }
 };
 
@@ -112,14 +119,18 @@ class Call {
     if (!test.packed_x) poison_padding(x_, I + kGap);
     if (!test.packed_y) poison_padding(d_y_, s.directions * H + kGap);
     for (int d = 0; d < s.directions; ++d) {
-      const int64_t sizes[] = {G * H * I, G * H * H, G * H, G * H, cell_.unit_params * H};
+      const int64_t sizes[] = {G * H * I, G * H * H * cell_.operand_states(), G * H, G * H, cell_.unit_params * H};
       const double scales[] = {1.5 / sqrt(double(I)), 1.5 / sqrt(double(H)), 0.5, 0.5, 1};
       for (int k = 0; k < 5; ++k) params_[d][k] = random.draw<T>(sizes[k], scales[k]);
     }
     for (int k = 0; k < cell_.states; ++k) {
       initial_[k] = random.draw<T>(s.directions * s.batch * H, 1);
       d_final_[k] = random.draw<T>(s.directions * s.batch * H, 1);
+      masks_[k] = random.draw<T>(rows(test.packed_y) * (s.directions * H + kGap), 1);
+      for (T& value : masks_[k]) value = T(value > 0.3);
     }
+    scale_ = random.draw<T>(s.directions * s.batch * H, 1);
+    for (T& value : scale_) value = value > 0 ? T(1.5) : T(0);
   }
 
   /// forward(args) and backward(args), with the reserve they need.
@@ -156,6 +167,13 @@ class Call {
       b.d_initial[k] = d_initial[k].data();
       b.d_states[k] = sequence(d_states[k], s.directions * s.hidden, case_.packed_y);
     }
+    if (case_.dropout) f.regularizers.hidden_scale = scale_.data();
+    for (int k = 0; k < cell_.states; ++k) {
+      if (case_.zoneout[k] == Case::kMasks)
+        f.regularizers.zoneout[k] = sequence(masks_[k], s.directions * s.hidden, case_.packed_y);
+      if (case_.zoneout[k] == Case::kRate) f.regularizers.zoneout_rate[k] = 0.25;
+    }
+    b.regularizers = f.regularizers;
     forward(f);
     b.shape = s;
     b.rows = f.rows;
@@ -221,6 +239,7 @@ class Call {
 
   const Case case_;
   const CellTraits& cell_;
+  std::vector<T> scale_, masks_[kMaxStates];
   std::vector<T> x_, d_y_, initial_[kMaxStates], d_final_[kMaxStates], params_[kMaxDirections][5];
 };
 

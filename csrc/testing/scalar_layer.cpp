@@ -1,5 +1,6 @@
 #include "testing/scalar_layer.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include <vector>
@@ -11,24 +12,37 @@ namespace fastrnn {
 namespace {
 
 /// Both passes of one direction. Reserve: for every direction, row (time first) and unit the cell's reserve, then its
-/// states. "Row b" is as in core/layer.h.
+/// states, the same before zoneout, and the normalized parts of the gates; then for every row the statistics of the
+/// latter and of the state. "Row b" is as in core/layer.h.
 template <class Cell, class T>
 class ScalarLayer {
   using V = ScalarValue<T>;
   static constexpr int kGates = Cell::kGates, kStates = Cell::kStates, kUnitParams = Cell::kUnitParams;
-  static constexpr int kLast = Cell::kPhases - 1, kSaved = Cell::kReserve + kStates;
+  static constexpr bool kNormalizes = Cell::kNormalizesGates, kStateOperand = Cell::kOperandHasState;
+  static constexpr int kLast = Cell::kPhases - 1, kColumns = kStateOperand ? 2 : 1;
+  static constexpr int kCandidates = Cell::kReserve + kStates, kNormalized = kCandidates + kStates;
+  static constexpr int kSaved = kNormalized + (kNormalizes ? 2 * kGates : 0), kRowStatistics = 4;
   static constexpr int kFirstOfLast = kLast ? Cell::kPhaseGates[0] : 0;  // first gate of the last phase
 
  public:
   ScalarLayer(const LayerShape& shape, const RowMap& rows, const Sequence& x, const Parameters* params,
-              const void* const* initial, T* reserve, int direction)
-      : s_(shape), rows_(rows), x_(x), p_(params[direction]), initial_(initial), reserve_(reserve), d_(direction) {}
+              const void* const* initial, const Regularizers& regularizers, T* reserve, int direction)
+      : s_(shape),
+        rows_(rows),
+        x_(x),
+        p_(params[direction]),
+        initial_(initial),
+        regularizers_(regularizers),
+        reserve_(reserve),
+        d_(direction) {}
 
-  static int64_t reserve_size(const LayerShape& s) { return s.directions * s.total_rows() * s.hidden * kSaved; }
+  static int64_t reserve_size(const LayerShape& s) {
+    return s.directions * s.total_rows() * (s.hidden * kSaved + kRowStatistics);
+  }
 
   void forward(const ForwardArgs& args) {
     const int64_t H = s_.hidden;
-    std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), h(static_cast<size_t>(H));
+    std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), operand(size_t(kColumns * H));
     for (int64_t row = 0; row < s_.batch; ++row) {  // of a sequence without steps: what it started from
       for (int k = 0; k < kStates; ++k)
         for (int64_t u = 0; u < H; ++u) *final_state(args, k, row, u) = initial(k, row, u);
@@ -37,32 +51,44 @@ class ScalarLayer {
       const int64_t t = time_of(step);
       for (int64_t row = 0; row < count(t); ++row) {
         multiply(p_.weight_ih, p_.bias_ih, 0, kGates, at(x_, t, row), s_.input, x_gates.data());
-        for (int64_t u = 0; u < H; ++u) h[size_t(u)] = before(t, row, u, 0);
-        multiply(p_.weight_hh, p_.bias_hh, 0, Cell::kPhaseGates[0], h.data(), H, h_gates.data());
+        first_operand(t, row, operand);
+        multiply(p_.weight_hh, p_.bias_hh, 0, Cell::kPhaseGates[0], operand.data(), kColumns * H, h_gates.data());
+        if constexpr (kNormalizes) {
+          normalize_gates(t, row, 0, p_.bias_ih, x_gates);
+          normalize_gates(t, row, 1, p_.bias_hh, h_gates);
+        }
         if constexpr (Cell::kPhases == 2) {
           for (int64_t u = 0; u < H; ++u) {
             Pack<V, Cell::kPhaseGates[0]> a;
             Pack<V, Cell::kPhaseSplit[0]> x;
             gather<0>(x_gates, h_gates, u, a, x);
             auto reserve = saved_reserve(t, row, u);
-            h[size_t(u)] = Cell::template forward_operand<V>(a, x, unit_params(u), states_before(t, row, u), reserve).v;
+            const V made = Cell::template forward_operand<V>(a, x, unit_params(u), states_before(t, row, u), reserve);
+            operand[size_t((kColumns - 1) * H + u)] = Cell::kOperandOfHidden ? made.v * scale(row, u) : made.v;
             save(t, row, u, reserve);
           }
-          multiply(p_.weight_hh, p_.bias_hh, kFirstOfLast, Cell::kPhaseGates[kLast], h.data(), H, h_gates.data());
+          multiply(p_.weight_hh, p_.bias_hh, kFirstOfLast, Cell::kPhaseGates[kLast], operand.data(), kColumns * H,
+                   h_gates.data());
         }
         for (int64_t u = 0; u < H; ++u) {
           Pack<V, Cell::kPhaseGates[kLast]> a;
           Pack<V, Cell::kPhaseSplit[kLast]> x;
           gather<kLast>(x_gates, h_gates, u, a, x);
           auto reserve = saved_reserve(t, row, u);
-          Pack<V, kStates> next;
+          Pack<V, kStates> next{};
           Cell::template forward<V>(a, x, unit_params(u), states_before(t, row, u), next, reserve);
           save(t, row, u, reserve);
+          for (int k = 0; k < kStates; ++k) saved(t, row, u)[kCandidates + k] = next[k].v;
+        }
+        if constexpr (Cell::kNormalizesState) make_output(t, row);
+        for (int64_t u = 0; u < H; ++u) {
           for (int k = 0; k < kStates; ++k) {
-            saved(t, row, u)[Cell::kReserve + k] = next[k].v;
-            *final_state(args, k, row, u) = next[k].v;  // of the last step in the end
+            const T kept = kept_part(k, t, row, u), candidate = saved(t, row, u)[kCandidates + k];
+            const T next = kept * before(t, row, u, k) + (1 - kept) * candidate;
+            saved(t, row, u)[Cell::kReserve + k] = next;
+            *final_state(args, k, row, u) = next;  // of the last step in the end
           }
-          at(args.y, t, row)[d_ * H + u] = next[0].v;
+          at(args.y, t, row)[d_ * H + u] = saved(t, row, u)[Cell::kReserve];
         }
       }
     }
@@ -73,7 +99,7 @@ class ScalarLayer {
     const int64_t H = s_.hidden;
     const Parameters& d_params = args.d_params[d_];
     clear(d_params.weight_ih, kGates * H * s_.input);
-    clear(d_params.weight_hh, kGates * H * H);
+    clear(d_params.weight_hh, kGates * H * kColumns * H);
     clear(d_params.bias_ih, kGates * H);
     clear(d_params.bias_hh, kGates * H);
     clear(d_params.unit_params, kUnitParams * H);
@@ -109,52 +135,71 @@ class ScalarLayer {
     const int64_t H = s_.hidden, I = s_.input;
     const Parameters& d_params = args.d_params[d_];
     const T* d_y = args.d_y.data ? at(args.d_y, t, row) + d_ * H : nullptr;
-    std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H)), d_h(static_cast<size_t>(H));
-    std::vector<T> h(static_cast<size_t>(H));
+    // d_prev: gradients of the states before the step, but what comes through the first product.
+    std::vector<T> x_gates(size_t(kGates * H)), h_gates(size_t(kGates * H));
+    std::vector<Pack<V, kStates>> d_next(static_cast<size_t>(H)), d_prev(static_cast<size_t>(H)),
+        d_kept(static_cast<size_t>(H));
     std::vector<Pack<V, Cell::kPhaseGates[0]>> d_first(static_cast<size_t>(H));
     for (int64_t u = 0; u < H; ++u) {
-      Pack<V, kStates> next, d_next, d_prev{};
       for (int k = 0; k < kStates; ++k) {
-        next[k] = V(saved(t, row, u)[Cell::kReserve + k]);
-        d_next[k] = V(d_at(k, row, u));
+        const T d = d_at(k, row, u) + (k == 0 && d_y ? d_y[u] : T(0));
+        if (args.d_states[k].data) at(args.d_states[k], t, row)[d_ * H + u] = d;
+        d_kept[size_t(u)][k] = V(d * kept_part(k, t, row, u));
+        d_next[size_t(u)][k] = V(d - d_kept[size_t(u)][k].v);
       }
-      if (d_y) d_next[0] = d_next[0] + V(d_y[u]);
-      for (int k = 0; k < kStates; ++k)
-        if (args.d_states[k].data) at(args.d_states[k], t, row)[d_ * H + u] = d_next[k].v;
+    }
+    if constexpr (Cell::kNormalizesState) output_gradients(t, row, d_next, d_params);
+    for (int64_t u = 0; u < H; ++u) {
+      Pack<V, kStates> next;
+      for (int k = 0; k < kStates; ++k) next[k] = V(saved(t, row, u)[kCandidates + k]);
+      if constexpr (Cell::kNormalizesState) next[0] = V(normalized_state(t, row, u));
       Pack<V, Cell::kPhaseGates[kLast]> d_a;
       Pack<V, Cell::kPhaseSplit[kLast]> d_x;
       Pack<V, kUnitParams> d_p;
       const auto reserve = saved_reserve(t, row, u);
       const auto prev = states_before(t, row, u);
       if constexpr (Cell::kPhases == 2)
-        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_first[size_t(u)], d_x,
-                                   d_p);
+        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next[size_t(u)], d_prev[size_t(u)], d_a,
+                                   d_first[size_t(u)], d_x, d_p);
       else
-        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next, d_prev, d_a, d_x, d_p);
+        Cell::template backward<V>(reserve, unit_params(u), prev, next, d_next[size_t(u)], d_prev[size_t(u)], d_a, d_x,
+                                   d_p);
       scatter<kLast>(d_a, d_x, u, x_gates, h_gates);
-      for (int k = 0; k < kUnitParams; ++k) add(d_params.unit_params, k * H + u, d_p[k].v);
-      if (Cell::kHiddenCarry) d_h[size_t(u)] = d_prev[0].v;
-      for (int k = 1; k < kStates; ++k) d_at(k, row, u) = d_prev[k].v;
-      h[size_t(u)] = before(t, row, u, 0);
+      for (int k = 0; !kNormalizes && k < kUnitParams; ++k) add(d_params.unit_params, k * H + u, d_p[k].v);
+      if (!Cell::kHiddenCarry) d_prev[size_t(u)][0] = V(T(0));
     }
+    std::vector<T> operand(size_t(kColumns * H)), d_operand(size_t(kColumns * H));
+    first_operand(t, row, operand);
     if constexpr (Cell::kPhases == 2) {
-      std::vector<T> operand(static_cast<size_t>(H)), d_operand(static_cast<size_t>(H));
-      for (int64_t u = 0; u < H; ++u)
-        operand[size_t(u)] = Cell::template operand<V>(saved_reserve(t, row, u), states_before(t, row, u)).v;
-      multiply_back(kFirstOfLast, Cell::kPhaseGates[kLast], operand, h_gates, d_operand, d_params);
+      std::vector<T> second = operand;
+      for (int64_t u = 0; u < H; ++u) {
+        const V made = Cell::template operand<V>(saved_reserve(t, row, u), states_before(t, row, u));
+        second[size_t((kColumns - 1) * H + u)] = Cell::kOperandOfHidden ? made.v * scale(row, u) : made.v;
+      }
+      multiply_back(kFirstOfLast, Cell::kPhaseGates[kLast], second, h_gates, d_operand, d_params);
       for (int64_t u = 0; u < H; ++u) {
         Pack<V, Cell::kPhaseSplit[0]> d_x;
         Pack<V, kUnitParams> d_p;
-        Pack<V, kStates> d_prev{};
-        d_prev[0] = V(d_h[size_t(u)]);
-        Cell::template backward_operand<V>(saved_reserve(t, row, u), unit_params(u), states_before(t, row, u),
-                                           V(d_operand[size_t(u)]), d_prev, d_first[size_t(u)], d_x, d_p);
-        d_h[size_t(u)] = d_prev[0].v;
+        if (kStateOperand) d_prev[size_t(u)][0] = d_prev[size_t(u)][0] + V(d_operand[size_t(u)] * scale(row, u));
+        V d_made = V(d_operand[size_t((kColumns - 1) * H + u)]);
+        if (Cell::kOperandOfHidden) d_made = d_made * V(scale(row, u));
+        Cell::template backward_operand<V>(saved_reserve(t, row, u), unit_params(u), states_before(t, row, u), d_made,
+                                           d_prev[size_t(u)], d_first[size_t(u)], d_x, d_p);
         scatter<0>(d_first[size_t(u)], d_x, u, x_gates, h_gates);
       }
     }
-    multiply_back(0, Cell::kPhaseGates[0], h, h_gates, d_h, d_params);
-    for (int64_t u = 0; u < H; ++u) d_at(0, row, u) = d_h[size_t(u)];
+    if constexpr (kNormalizes) {
+      normalized_gradients(t, row, 0, d_params.bias_ih, d_params, x_gates);
+      normalized_gradients(t, row, 1, d_params.bias_hh, d_params, h_gates);
+    }
+    d_operand.assign(d_operand.size(), T(0));
+    multiply_back(0, Cell::kPhaseGates[0], operand, h_gates, d_operand, d_params);
+    for (int64_t u = 0; u < H; ++u) {
+      d_at(0, row, u) = d_prev[size_t(u)][0].v + d_operand[size_t(u)] * scale(row, u) + d_kept[size_t(u)][0].v;
+      for (int k = 1; k < kStates; ++k)
+        d_at(k, row, u) =
+            d_prev[size_t(u)][k].v + d_kept[size_t(u)][k].v + (kStateOperand ? d_operand[size_t(H + u)] : T(0));
+    }
 
     const T* x = at(x_, t, row);
     const T* weight = static_cast<const T*>(p_.weight_ih);
@@ -168,9 +213,118 @@ class ScalarLayer {
       T& d_x = at(args.d_x, t, row)[i];
       d_x = d_ ? d_x + sum : sum;
     }
-    for (int64_t g = 0; g < kGates * H; ++g) {
+    for (int64_t g = 0; !kNormalizes && g < kGates * H; ++g) {
       add(d_params.bias_ih, g, x_gates[size_t(g)]);
       add(d_params.bias_hh, g, h_gates[size_t(g)]);
+    }
+  }
+
+  // -- normalized parts and states --
+
+  struct Statistics {
+    T mean, scale;
+  };
+  template <class At>
+  static Statistics statistics(int64_t count, const At& value) {
+    T mean = 0, variance = 0;
+    for (int64_t i = 0; i < count; ++i) mean += value(i);
+    mean /= T(count);
+    for (int64_t i = 0; i < count; ++i) variance += (value(i) - mean) * (value(i) - mean);
+    return {mean, 1 / T(sqrt(double(variance / T(count) + T(Cell::kNormEpsilon))))};
+  }
+  /// d_n to d_x in place, where n(i) is the normalized value.
+  template <class At>
+  static void normalization_gradient(int64_t count, T scale, const At& n, std::vector<T>& d) {
+    T sum = 0, product = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      sum += d[size_t(i)];
+      product += d[size_t(i)] * n(i);
+    }
+    for (int64_t i = 0; i < count; ++i)
+      d[size_t(i)] = scale * (d[size_t(i)] - sum / T(count) - n(i) * product / T(count));
+  }
+
+  T gate_scale(int part, int64_t g) const {
+    return static_cast<const T*>(p_.unit_params)[part * kGates * s_.hidden + g];
+  }
+  T& normalized(int64_t t, int64_t row, int part, int64_t g) const {
+    return saved(t, row, g % s_.hidden)[kNormalized + part * kGates + g / s_.hidden];
+  }
+  T* row_statistics(int64_t t, int64_t row) const {
+    return reserve_ + s_.directions * s_.total_rows() * s_.hidden * kSaved +
+           (d_ * s_.total_rows() + number(t, row)) * kRowStatistics;
+  }
+  T normalized_state(int64_t t, int64_t row, int64_t u) const {
+    const T* const of = row_statistics(t, row);
+    return (saved(t, row, u)[kCandidates + kStates - 1] - of[2]) * of[3];
+  }
+
+  void normalize_gates(int64_t t, int64_t row, int part, const void* bias, std::vector<T>& gates) const {
+    const int64_t count = kGates * s_.hidden;
+    const T* b = static_cast<const T*>(bias);
+    for (int64_t g = 0; b && g < count; ++g) gates[size_t(g)] -= b[g];  // they come after
+    const Statistics of = statistics(count, [&](int64_t i) { return gates[size_t(i)]; });
+    row_statistics(t, row)[part] = of.scale;
+    for (int64_t g = 0; g < count; ++g) {
+      const T n = (gates[size_t(g)] - of.mean) * of.scale;
+      normalized(t, row, part, g) = n;
+      gates[size_t(g)] = gate_scale(part, g) * n + (b ? b[g] : T(0));
+    }
+  }
+  void normalized_gradients(int64_t t, int64_t row, int part, void* d_bias, const Parameters& d_params,
+                            std::vector<T>& d_gates) const {
+    const int64_t count = kGates * s_.hidden;
+    for (int64_t g = 0; g < count; ++g) {
+      add(d_bias, g, d_gates[size_t(g)]);
+      add(d_params.unit_params, part * count + g, d_gates[size_t(g)] * normalized(t, row, part, g));
+      d_gates[size_t(g)] *= gate_scale(part, g);
+    }
+    normalization_gradient(
+        count, row_statistics(t, row)[part], [&](int64_t i) { return normalized(t, row, part, i); }, d_gates);
+  }
+
+  void make_output(int64_t t, int64_t row) const {
+    const Statistics of = statistics(s_.hidden, [&](int64_t u) { return saved(t, row, u)[kCandidates + 1]; });
+    row_statistics(t, row)[2] = of.mean;
+    row_statistics(t, row)[3] = of.scale;
+    for (int64_t u = 0; u < s_.hidden; ++u)
+      saved(t, row, u)[kCandidates] =
+          Cell::template forward_output<V>(saved_reserve(t, row, u), unit_params(u), V(normalized_state(t, row, u))).v;
+  }
+  /// Adds what comes through the output to the gradient of the second state.
+  void output_gradients(int64_t t, int64_t row, std::vector<Pack<V, kStates>>& d_next,
+                        const Parameters& d_params) const {
+    std::vector<T> d(static_cast<size_t>(s_.hidden));
+    for (int64_t u = 0; u < s_.hidden; ++u) {
+      Pack<V, kUnitParams> d_p{};
+      d[size_t(u)] = Cell::template backward_output<V>(saved_reserve(t, row, u), unit_params(u),
+                                                       V(normalized_state(t, row, u)), d_next[size_t(u)][0], d_p)
+                         .v;
+      for (int k = 2 * kGates; k < kUnitParams; ++k) add(d_params.unit_params, k * s_.hidden + u, d_p[k].v);
+    }
+    normalization_gradient(
+        s_.hidden, row_statistics(t, row)[3], [&](int64_t u) { return normalized_state(t, row, u); }, d);
+    for (int64_t u = 0; u < s_.hidden; ++u) d_next[size_t(u)][1] = d_next[size_t(u)][1] + V(d[size_t(u)]);
+  }
+
+  // -- regularizers --
+
+  T scale(int64_t row, int64_t u) const {
+    const T* values = static_cast<const T*>(regularizers_.hidden_scale);
+    return values ? values[(d_ * s_.batch + place(row)) * s_.hidden + u] : T(1);
+  }
+  T kept_part(int k, int64_t t, int64_t row, int64_t u) const {
+    const Sequence& mask = regularizers_.zoneout[k];
+    return mask.data ? at(mask, t, row)[d_ * s_.hidden + u] : T(regularizers_.zoneout_rate[k]);
+  }
+
+  // -- products --
+
+  /// h after dropout, and where the operand has one, the further state.
+  void first_operand(int64_t t, int64_t row, std::vector<T>& operand) const {
+    for (int64_t u = 0; u < s_.hidden; ++u) {
+      operand[size_t(u)] = before(t, row, u, 0) * scale(row, u);
+      if (kStateOperand) operand[size_t(s_.hidden + u)] = before(t, row, u, 1);
     }
   }
 
@@ -188,12 +342,12 @@ class ScalarLayer {
   /// Of those gates' recurrent matmul: adds to the operand's gradient and to that of the weights.
   void multiply_back(int first, int count, const std::vector<T>& operand, const std::vector<T>& d_gates,
                      std::vector<T>& d_operand, const Parameters& d_params) const {
-    const int64_t H = s_.hidden;
-    for (int64_t u = 0; u < H; ++u) {
+    const int64_t H = s_.hidden, columns = kColumns * H;
+    for (int64_t u = 0; u < columns; ++u) {
       T sum = 0;
       for (int64_t g = first * H; g < (first + count) * H; ++g) {
-        sum += d_gates[size_t(g)] * static_cast<const T*>(p_.weight_hh)[g * H + u];
-        add(d_params.weight_hh, g * H + u, d_gates[size_t(g)] * operand[size_t(u)]);
+        sum += d_gates[size_t(g)] * static_cast<const T*>(p_.weight_hh)[g * columns + u];
+        add(d_params.weight_hh, g * columns + u, d_gates[size_t(g)] * operand[size_t(u)]);
       }
       d_operand[size_t(u)] += sum;
     }
@@ -287,6 +441,7 @@ class ScalarLayer {
   const Sequence x_;
   const Parameters p_;
   const void* const* initial_;
+  const Regularizers regularizers_;
   T* reserve_;
   const int64_t d_;
 };
@@ -294,7 +449,8 @@ class ScalarLayer {
 template <class Cell, class T>
 void forward(const ForwardArgs& args) {
   for (int d = 0; d < args.shape.directions; ++d)
-    ScalarLayer<Cell, T>(args.shape, args.rows, args.x, args.params, args.initial, static_cast<T*>(args.reserve), d)
+    ScalarLayer<Cell, T>(args.shape, args.rows, args.x, args.params, args.initial, args.regularizers,
+                         static_cast<T*>(args.reserve), d)
         .forward(args);
 }
 
@@ -302,7 +458,8 @@ template <class Cell, class T>
 void backward(const BackwardArgs& args) {
   T* reserve = static_cast<T*>(const_cast<void*>(args.reserve));  // only read
   for (int d = 0; d < args.shape.directions; ++d)
-    ScalarLayer<Cell, T>(args.shape, args.rows, args.x, args.params, args.initial, reserve, d).backward(args);
+    ScalarLayer<Cell, T>(args.shape, args.rows, args.x, args.params, args.initial, args.regularizers, reserve, d)
+        .backward(args);
 }
 
 struct ScalarCell {
