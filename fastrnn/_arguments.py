@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from fastrnn._core import CellInfo
 
 __all__ = ["Arguments", "check_arguments"]
 
@@ -14,7 +17,9 @@ class Arguments(NamedTuple):
     """One layer's arguments in the form of the layers: weights flat, states [D, B, H]."""
 
     x: Tensor
-    weights: list[Tensor | None]  # weight_ih, weight_hh, bias_ih, bias_hh[, peephole] a direction
+    weights: list[
+        Tensor | None
+    ]  # weight_ih, weight_hh, bias_ih, bias_hh[, unit_params] a direction
     initial: tuple[Tensor | None, ...]
     hidden_size: int
     num_directions: int
@@ -41,17 +46,18 @@ def _check_shape(name: str, value: Tensor, expected: tuple[int, ...], meaning: s
 
 
 def check_arguments(
-    num_gates: int,
-    num_unit_params: int,
+    info: CellInfo,
     input: Any,  # noqa: A002
     weight_ih: Any,
     weight_hh: Any,
     bias_ih: Any,
     bias_hh: Any,
-    peephole: Any,
+    unit_params: Any,
     states: dict[str, Any],
 ) -> Arguments:
     """Raise TypeError or ValueError for the first argument that doesn't fit the others."""
+    num_gates, num_unit_params = info["num_gates"], info["num_unit_params"]
+    operands = info["num_operand_states"]
     x = _tensor("input", input, None)
     if x.dim() != 3:
         raise ValueError(
@@ -66,14 +72,20 @@ def check_arguments(
         "weight_ih": _tensor("weight_ih", weight_ih, x),
         "weight_hh": _tensor("weight_hh", weight_hh, x),
     }
-    for name, columns in (("weight_ih", "input_size"), ("weight_hh", "hidden_size")):
+    hidden_columns = f"{operands}*hidden_size" if operands > 1 else "hidden_size"
+    for name, columns in (("weight_ih", "input_size"), ("weight_hh", hidden_columns)):
         shape = weights[name].shape
         if len(shape) != 2 and (len(shape) != 3 or shape[0] != 2):
             raise ValueError(
                 f"{name}: expected [{num_gates}*hidden_size, {columns}] for one direction or "
                 f"[2, {num_gates}*hidden_size, {columns}] for two, got shape {tuple(shape)}"
             )
-    hidden_size = weights["weight_hh"].shape[-1]
+    hidden_size, left = divmod(weights["weight_hh"].shape[-1], operands)
+    if left:
+        raise ValueError(
+            f"weight_hh: expected {hidden_columns} columns, "
+            f"got shape {tuple(weights['weight_hh'].shape)}"
+        )
     if hidden_size == 0:
         raise ValueError(
             "weight_hh: expected a hidden size of at least 1, got shape "
@@ -85,7 +97,7 @@ def check_arguments(
     label = f"{num_gates}*hidden_size" if num_gates > 1 else "hidden_size"
 
     for name, columns, size in (
-        ("weight_hh", "hidden_size", hidden_size),
+        ("weight_hh", hidden_columns, operands * hidden_size),
         ("weight_ih", "input_size", input_size),
     ):
         _check_shape(name, weights[name], (*lead, rows, size), f"[{axis}{label}, {columns}]")
@@ -99,8 +111,9 @@ def check_arguments(
     if num_unit_params:
         expected = (*lead, num_unit_params, hidden_size)
         meaning = f"[{axis}{num_unit_params}, hidden_size]"
-        _check_shape("peephole", _tensor("peephole", peephole, x), expected, meaning)
-        params.append(peephole)
+        name = info["unit_params"]
+        _check_shape(name, _tensor(name, unit_params, x), expected, meaning)
+        params.append(unit_params)
 
     initial: list[Tensor | None] = []
     for name, value in states.items():

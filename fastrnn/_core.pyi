@@ -7,7 +7,7 @@ elements, and the last dimension of every array is contiguous.
 """
 
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ class CellInfo(TypedDict):
     num_gates: int
     num_states: int  # 1: hidden; 2: hidden and cell state
     num_unit_params: int  # per-unit parameter vectors (peepholes); 0 for most cells
+    unit_params: str  # what functions call them
+    num_operand_states: int  # columns of weight_hh over H: 2 where gates see [h, c]
     gates: str  # gate order in the weights, e.g. "i f g o"
 
 def cells() -> list[CellInfo]: ...
@@ -61,7 +63,8 @@ def alloc_block(nbytes: int) -> Any:
 
 # -- the engine ---------------------------------------------------------------------
 # weights: one tuple a direction:
-#   (weight_ih [G*H, I], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H], unit_params [P, H])
+#   (weight_ih [G*H, I], weight_hh [G*H, H or 2*H], bias_ih [G*H], bias_hh [G*H],
+#    unit_params [P, H])
 #   all C-contiguous; either both biases are given or both are 0.
 # initial, final: one address a state (h, then c), each C-contiguous [D, B, H];
 #   0 in initial = zeros.
@@ -79,7 +82,7 @@ def alloc_block(nbytes: int) -> Any:
 #   (address, stride) a state: [T, B, D*H], the part of the old state that zoneout keeps; rates: the
 #   same as one number a state, where the address is 0. All float32 for halves. With zoneout, sizes
 #   need a seventh entry of 1 (after rows, 0 if there are none), also for the reserve's size.
-_Regularizers = tuple[int, tuple[tuple[int, ...], ...], tuple[float, ...]]
+_Regularizers: TypeAlias = tuple[int, tuple[tuple[int, ...], ...], tuple[float, ...]]
 
 def forward(
     cell: int,

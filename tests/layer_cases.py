@@ -19,6 +19,9 @@ Array = npt.NDArray[Any]
 Values = dict[str, Array]
 
 CELLS = list(reference.CELLS)
+# The gradient of a normalization is what is left after taking away its mean, and what goes along
+# with the values: of a row of one or two numbers nothing but the roundings, times 1/sqrt(1e-5).
+NORMALIZED = [name for name, kind in reference.CELLS.items() if kind.unit_params == "norm"]
 _STATES = ("h", "c")
 
 
@@ -39,6 +42,7 @@ class Case(NamedTuple):
         hidden_size = self.hidden_size
         lead = (2,) if self.num_directions == 2 else ()
         rows = kind.num_gates * hidden_size
+        columns = (2 if kind.operand_has_state else 1) * hidden_size
 
         def draw(*shape: int, scale: float) -> Array:
             return (scale * rng.uniform(-1, 1, shape)).astype(np.float32).astype(dtype)
@@ -46,10 +50,10 @@ class Case(NamedTuple):
         arguments = {
             "x": draw(self.seq_len, self.batch_size, self.input_size, scale=2.0),
             "weight_ih": draw(*lead, rows, self.input_size, scale=1.5 / self.input_size**0.5),
-            "weight_hh": draw(*lead, rows, hidden_size, scale=1.5 / hidden_size**0.5),
+            "weight_hh": draw(*lead, rows, columns, scale=1.5 / columns**0.5),
         }
         if kind.num_unit_params:
-            arguments["peephole"] = draw(*lead, kind.num_unit_params, hidden_size, scale=1.0)
+            arguments[kind.unit_params] = draw(*lead, kind.num_unit_params, hidden_size, scale=1.0)
         if self.bias:
             arguments["bias_ih"] = draw(*lead, rows, scale=0.5)
             arguments["bias_hh"] = draw(*lead, rows, scale=0.5)
@@ -95,8 +99,10 @@ def run_reference(
     """What `run_ops` should give, computed by the textbook formulas in ``dtype``."""
     kind = reference.CELLS[cell]
     stacked = arguments["weight_ih"].ndim == 3
+    names = (*_PARAMETERS, kind.unit_params)
+    parameters = [_lift(arguments.get(name), stacked) for name in names]
     per_direction = [
-        reference.Params(*(None if a is None else a[d] for a in _parameters(arguments, stacked)))
+        reference.Params(*(None if a is None else a[d] for a in parameters))
         for d in range(2 if stacked else 1)
     ]
     initial = [_lift(arguments.get(f"{state}0"), stacked) for state in _STATES[: kind.num_states]]
@@ -109,7 +115,7 @@ def run_reference(
     given = [_lift(gradients.get(f"grad_{s}_n"), stacked) for s in _STATES[: kind.num_states]]
     grads = reference.layer_backward(run, gradients.get("grad_y"), given)
     values["grad_x"] = grads.x
-    for name, parts in zip(_PARAMETERS, zip(*grads.params, strict=True), strict=True):
+    for name, parts in zip(names, zip(*grads.params, strict=True), strict=True):
         if parts[0] is not None:
             values[f"grad_{name}"] = np.stack(parts) if stacked else parts[0]
     for state, grad in zip(_STATES, grads.initial, strict=False):
@@ -143,11 +149,7 @@ def _plain_backward(grad: Array, v: Array, weight: Array) -> tuple[Array, Array,
     return _plain_product(grad, weight), _plain_product(grad.T, v), grad.sum(axis=0)
 
 
-_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole")
-
-
-def _parameters(arguments: Values, stacked: bool) -> list[Array | None]:
-    return [_lift(arguments.get(name), stacked) for name in _PARAMETERS]
+_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def _lift(array: Array | None, stacked: bool) -> Array | None:

@@ -15,7 +15,7 @@ def run_reference_rows(
     stacked = arguments["weight_ih"].ndim == 3
     seq_len, batch_size, _ = arguments["x"].shape
     states = [name[0] for name in arguments if name in ("h0", "c0")]
-    hidden_size = arguments["weight_hh"].shape[-1]
+    hidden_size = gradients["grad_h_n"].shape[-1]
     values: Values = {
         "y": np.zeros((seq_len, batch_size, (2 if stacked else 1) * hidden_size)),
         **{f"{s}_n": arguments[f"{s}0"].copy() for s in states},
@@ -44,7 +44,7 @@ def _sequence(
 ) -> None:
     """One direction of one sequence, in the order of its steps."""
     stacked = arguments["weight_ih"].ndim == 3
-    hidden_size = arguments["weight_hh"].shape[-1]
+    hidden_size = values["y"].shape[2] // (2 if stacked else 1)
     columns = slice(direction * hidden_size, (direction + 1) * hidden_size)
     at = (direction, b) if stacked else (b,)
     steps = np.arange(length)[:: -1 if direction else 1]

@@ -67,6 +67,7 @@ void register_rnn(py::module_& m) {
       info["num_gates"] = c.gates;
       info["num_states"] = c.states;
       info["num_unit_params"] = c.unit_params;
+      info["unit_params"] = c.unit_params_name;
       info["num_operand_states"] = c.operand_states();
       info["gates"] = c.gate_names;
       cells.append(info);

@@ -5,9 +5,12 @@
 #include "cells/coupled_lstm.h"
 #include "cells/gru.h"
 #include "cells/gru_reset_before.h"
+#include "cells/layer_norm_gru.h"
+#include "cells/layer_norm_lstm.h"
 #include "cells/lstm.h"
 #include "cells/multiplicative_lstm.h"
 #include "cells/peephole_lstm.h"
+#include "cells/peephole_lstm_full.h"
 #include "cells/rnn.h"
 #include "cells/ugrnn.h"
 
@@ -21,7 +24,10 @@
   X(RnnSigmoidCell)              \
   X(CoupledLstmCell)             \
   X(UgrnnCell)                   \
-  X(MultiplicativeLstmCell)
+  X(MultiplicativeLstmCell)      \
+  X(PeepholeLstmFullCell)        \
+  X(LayerNormLstmCell)           \
+  X(LayerNormGruCell)
 
 namespace fastrnn {
 #define FASTRNN_COUNT_CELL(Cell) +1

@@ -11,6 +11,7 @@ struct CellContract {
 
   /// Parameters that each unit has one of, beside the weights.
   static constexpr int kUnitParams = 0;
+  static constexpr const char* kUnitParamsName = "";  // what functions call them
   /// Recurrent products a step. With two, the first phase's equations make the operand of the second product; each has
   /// kPhaseGates of the gates, of which the last kPhaseSplit keep the input's and the recurrent part apart.
   static constexpr int kPhases = 1;

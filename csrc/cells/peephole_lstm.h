@@ -10,6 +10,7 @@ struct PeepholeLstmCell : CellContract {
   static constexpr const char* kName = "peephole_lstm";
   static constexpr const char* kGateNames = "i f g o";
   static constexpr int kGates = 4, kStates = 2, kReserve = 4, kUnitParams = 3;
+  static constexpr const char* kUnitParamsName = "peephole";
   static constexpr int kPhaseGates[1] = {4}, kPhaseSplit[1] = {0};
 
   template <class V>

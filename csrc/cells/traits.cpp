@@ -9,6 +9,7 @@ template <class Cell>
 constexpr CellTraits traits_of() {
   return {Cell::kName,
           Cell::kGateNames,
+          Cell::kUnitParamsName,
           Cell::kGates,
           Cell::kStates,
           Cell::kUnitParams,

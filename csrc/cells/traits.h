@@ -6,6 +6,7 @@ namespace fastrnn {
 struct CellTraits {
   const char* name;
   const char* gate_names;
+  const char* unit_params_name;
   int gates, states, unit_params, phases;
   int saved;  // values a unit saves for backward
   int phase_gates[2], phase_split[2];

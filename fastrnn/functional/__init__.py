@@ -6,7 +6,7 @@ One function a cell, with no parameters of its own: one layer, one direction or 
 Arguments:
     input: [seq_len, batch_size, input_size], any strides.
     weight_ih: [G*hidden_size, input_size], G gates in the order of the cell.
-    weight_hh: [G*hidden_size, hidden_size].
+    weight_hh: [G*hidden_size, hidden_size], for `peephole_lstm_full` with twice the columns.
     bias_ih, bias_hh: [G*hidden_size], or None for zeros.
     h0, c0: [batch_size, hidden_size] (or [1, batch_size, hidden_size]), or None for zeros.
     lengths: steps of each sequence, batch_size integers from 0 to seq_len in any order (tensor,
@@ -37,16 +37,26 @@ what came.
 from __future__ import annotations
 
 from fastrnn.functional._gru import gru, gru_reset_before, ugrnn
-from fastrnn.functional._lstm import coupled_lstm, lstm, multiplicative_lstm, peephole_lstm
+from fastrnn.functional._layer_norm import layer_norm_gru, layer_norm_lstm
+from fastrnn.functional._lstm import (
+    coupled_lstm,
+    lstm,
+    multiplicative_lstm,
+    peephole_lstm,
+    peephole_lstm_full,
+)
 from fastrnn.functional._rnn import rnn_relu, rnn_sigmoid, rnn_tanh
 
 __all__ = [
     "coupled_lstm",
     "gru",
     "gru_reset_before",
+    "layer_norm_gru",
+    "layer_norm_lstm",
     "lstm",
     "multiplicative_lstm",
     "peephole_lstm",
+    "peephole_lstm_full",
     "rnn_relu",
     "rnn_sigmoid",
     "rnn_tanh",

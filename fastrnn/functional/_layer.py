@@ -28,7 +28,7 @@ def run_layer(
     weight_hh: Any,
     bias_ih: Any,
     bias_hh: Any,
-    peephole: Any = None,
+    unit_params: Any = None,
     lengths: Any = None,
     resets: Any = None,
     **states: Any,
@@ -37,20 +37,19 @@ def run_layer(
     info = CELL_INFO[number]
     cast = autocast_dtype()
     if cast is not None:
-        given = (input, weight_ih, weight_hh, bias_ih, bias_hh, peephole, *states.values())
+        given = (input, weight_ih, weight_hh, bias_ih, bias_hh, unit_params, *states.values())
         if autocast_refuses(cast, given) is None:
             given = cast_all(cast, given)
-            input, weight_ih, weight_hh, bias_ih, bias_hh, peephole, *cast_states = given  # noqa: A001
+            input, weight_ih, weight_hh, bias_ih, bias_hh, unit_params, *cast_states = given  # noqa: A001
             states = dict(zip(states, cast_states, strict=True))
     x, weights, initial, hidden_size, num_directions = check_arguments(
-        info["num_gates"],
-        info["num_unit_params"],
+        info,
         input,
         weight_ih,
         weight_hh,
         bias_ih,
         bias_hh,
-        peephole,
+        unit_params,
         states,
     )
     outputs = rows = None

@@ -145,3 +145,38 @@ def multiplicative_lstm(
         "multiplicative_lstm", input, *weights, lengths=lengths, resets=resets, h0=h0, c0=c0
     )
     return y, h_n, c_n
+
+
+def peephole_lstm_full(
+    input: Tensor,  # noqa: A002
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None = None,
+    bias_hh: Tensor | None = None,
+    h0: Tensor | None = None,
+    c0: Tensor | None = None,
+    *,
+    lengths: Any = None,
+    resets: Any = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """LSTM layer whose gates see the whole cell state, gates in the order i, f, g, o::
+
+        i, f, g = s, s, tanh(W @ [x, h] + b + V @ c);   c' = f*c + i*g
+        o       = s(W @ [x, h] + b + V_o @ c');         h' = o*tanh(c')
+
+    ``weight_hh`` is [4*hidden_size, 2*hidden_size]: the columns for h, then V.  In the lectures'
+    form g does not see c, its rows of V are zero.  Other arguments, shapes, dtypes and errors as in
+    `fastrnn.functional`, G = 4; returns ``(y, h_n, c_n)``.  Source: Gers & Schmidhuber 2000, where
+    the matrices are diagonal: `peephole_lstm`.
+
+    >>> import torch
+    >>> weights = torch.randn(20, 3), torch.randn(20, 10)
+    >>> y, h_n, c_n = peephole_lstm_full(torch.randn(7, 2, 3), *weights)
+    >>> y.shape, h_n.shape, c_n.shape
+    (torch.Size([7, 2, 5]), torch.Size([2, 5]), torch.Size([2, 5]))
+    """
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    y, h_n, c_n = run_layer(
+        "peephole_lstm_full", input, *weights, lengths=lengths, resets=resets, h0=h0, c0=c0
+    )
+    return y, h_n, c_n

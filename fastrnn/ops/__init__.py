@@ -4,7 +4,8 @@ For each cell there are three functions: ``lstm`` runs a layer for its outputs a
 ``lstm_forward`` also returns a reserve, and ``lstm_backward`` takes the reserve and the
 gradients of the outputs to the gradients of everything that went in.  The cells are
 ``rnn_tanh``, ``rnn_relu``, ``rnn_sigmoid``, ``lstm``, ``peephole_lstm``, ``coupled_lstm``,
-``multiplicative_lstm``, ``gru``, ``gru_reset_before`` and ``ugrnn``.
+``multiplicative_lstm``, ``peephole_lstm_full``, ``layer_norm_lstm``, ``gru``,
+``gru_reset_before``, ``ugrnn`` and ``layer_norm_gru``.
 
 One call is one layer in one direction or two.  Arrays are float16, float32 or
 float64, or bfloat16 as the package ml_dtypes adds it to NumPy, of any strides.
@@ -26,11 +27,20 @@ from __future__ import annotations
 
 from fastrnn.ops import _families
 from fastrnn.ops._engine import Reserve
-from fastrnn.ops._families import Gradients, LSTMGradients, PeepholeGradients, public
+from fastrnn.ops._families import (
+    Gradients,
+    LSTMGradients,
+    NormGradients,
+    NormLSTMGradients,
+    PeepholeGradients,
+    public,
+)
 
 __all__ = [
     "Gradients",
     "LSTMGradients",
+    "NormGradients",
+    "NormLSTMGradients",
     "PeepholeGradients",
     "Reserve",
     "coupled_lstm",
@@ -42,6 +52,12 @@ __all__ = [
     "gru_reset_before",
     "gru_reset_before_backward",
     "gru_reset_before_forward",
+    "layer_norm_gru",
+    "layer_norm_gru_backward",
+    "layer_norm_gru_forward",
+    "layer_norm_lstm",
+    "layer_norm_lstm_backward",
+    "layer_norm_lstm_forward",
     "lstm",
     "lstm_backward",
     "lstm_forward",
@@ -51,6 +67,9 @@ __all__ = [
     "peephole_lstm",
     "peephole_lstm_backward",
     "peephole_lstm_forward",
+    "peephole_lstm_full",
+    "peephole_lstm_full_backward",
+    "peephole_lstm_full_forward",
     "rnn_relu",
     "rnn_relu_backward",
     "rnn_relu_forward",
@@ -106,3 +125,17 @@ multiplicative_lstm_forward = public(_families.two_states_forward, "multiplicati
 multiplicative_lstm_backward = public(
     _families.two_states_backward, "multiplicative_lstm", "backward"
 )
+
+peephole_lstm_full = public(_families.two_states, "peephole_lstm_full")
+peephole_lstm_full_forward = public(_families.two_states_forward, "peephole_lstm_full", "forward")
+peephole_lstm_full_backward = public(
+    _families.two_states_backward, "peephole_lstm_full", "backward"
+)
+
+layer_norm_lstm = public(_families.norm_two_states, "layer_norm_lstm")
+layer_norm_lstm_forward = public(_families.norm_two_states_forward, "layer_norm_lstm", "forward")
+layer_norm_lstm_backward = public(_families.norm_two_states_backward, "layer_norm_lstm", "backward")
+
+layer_norm_gru = public(_families.norm_one_state, "layer_norm_gru")
+layer_norm_gru_forward = public(_families.norm_one_state_forward, "layer_norm_gru", "forward")
+layer_norm_gru_backward = public(_families.norm_one_state_backward, "layer_norm_gru", "backward")

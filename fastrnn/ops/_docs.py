@@ -24,6 +24,12 @@ _TITLES = {
 (UGRNN of Collins et al. 2016, whose gate, as TensorFlow's, is the mirrored one, 1 - u)""",
     "multiplicative_lstm": """multiplicative LSTM, gates in the order m i f g o
 (Krause et al. 2016)""",
+    "peephole_lstm_full": """LSTM whose gates see the whole cell state, gates in the order i f g o
+(Gers & Schmidhuber 2000); weight_hh is [W_hh, V], with zeros in the rows of g in V""",
+    "layer_norm_lstm": """LSTM with layer normalization, gates in the order i f g o
+(Ba et al. 2016, in haste's form)""",
+    "layer_norm_gru": """GRU with layer normalization, reset after the matmul, gates in the order
+r z n (Ba et al. 2016, in haste's form)""",
 }
 
 _EQUATIONS = {
@@ -79,6 +85,33 @@ _EQUATIONS = {
     c' = f*c + i*g
     h' = o*tanh(c')
 """,
+    "peephole_lstm_full": """
+    a  = W_ih x + b_ih + W_hh h + b_hh
+    i, f, g = s(a_i + V_i c), s(a_f + V_f c), tanh(a_g + V_g c)
+    c' = f*c + i*g
+    o  = s(a_o + V_o c')
+    h' = o*tanh(c')
+""",
+    "layer_norm_lstm": """
+    norm(v) = (v - mean(v)) / sqrt(var(v) + 1e-5), over all gates, or over the units of c'
+    a  = gamma_x*norm(W_ih x) + b_ih + gamma_h*norm(W_hh h) + b_hh
+    i, f, g, o = s(a_i), s(a_f), tanh(a_g), s(a_o)
+    c' = f*c + i*g
+    h' = o*tanh(gamma_c*norm(c') + beta_c)
+""",
+    "layer_norm_gru": """
+    norm(v) = (v - mean(v)) / sqrt(var(v) + 1e-5), over all gates
+    u, v = gamma_x*norm(W_ih x) + b_ih, gamma_h*norm(W_hh h) + b_hh
+    r, z = s(u_r + v_r), s(u_z + v_z)
+    n  = tanh(u_n + r*v_n)
+    h' = (1-z)*n + z*h
+""",
+}
+
+_UNIT_PARAMS = {
+    "peephole_lstm": "the rows p_i p_f p_o",
+    "layer_norm_lstm": "gamma_x and gamma_h of each gate, gamma_c, beta_c",
+    "layer_norm_gru": "gamma_x and gamma_h of each gate",
 }
 
 _TEMPLATE = """{purpose}: {title}.
@@ -96,15 +129,15 @@ for a wrong shape or length; the message names the argument, what was expected a
 >>> rng = np.random.default_rng(0)
 >>> x = rng.normal(size=(5, 2, 3)).astype("float32")
 >>> weight_ih = rng.normal(size=({gates}*4, 3)).astype("float32")
->>> weight_hh = rng.normal(size=({gates}*4, 4)).astype("float32")
+>>> weight_hh = rng.normal(size=({gates}*4, {columns})).astype("float32")
 {example}
 """
 
 _FORWARD = """Arguments, all float32 or all float64, of any strides:
     x: [seq_len, batch_size, input_size]; seq_len at least 1, batch_size may be 0
     weight_ih: [{rows}, input_size]
-    weight_hh: [{rows}, hidden_size]
-{peephole}    bias_ih, bias_hh: [{rows}], None for zeros
+    weight_hh: [{rows}, {columns}hidden_size]
+{unit_params}    bias_ih, bias_hh: [{rows}], None for zeros
     {initial}: [batch_size, hidden_size], None for zeros
     lengths: steps of each sequence, batch_size integers from 0 to seq_len in any order, None for
         all; y is zero past a sequence's end, and nothing there is looked at
@@ -132,7 +165,7 @@ argument that was not given."""
 
 def docstring(cell: CellSpec, kind: str) -> str:
     """Docstring of one function; ``kind`` is "", "forward" or "backward"."""
-    two = cell.num_states == 2
+    two, columns = cell.num_states == 2, 4 * cell.num_operand_states
     fields = {
         "name": cell.name,
         "gates": cell.num_gates,
@@ -140,13 +173,15 @@ def docstring(cell: CellSpec, kind: str) -> str:
         "initial": "h0, c0" if two else "h0",
         "final": "h_n, c_n" if two else "h_n",
         "grad_final": "grad_h_n, grad_c_n" if two else "grad_h_n",
-        "peephole": "",
+        "columns": "" if cell.num_operand_states == 1 else f"{cell.num_operand_states}*",
+        "unit_params": "",
     }
     arguments, setup = "x, weight_ih, weight_hh", ""
     if cell.num_unit_params:
-        fields["peephole"] = "    peephole: [3, hidden_size], the rows p_i p_f p_o\n"
-        setup = '>>> peephole = rng.normal(size=(3, 4)).astype("float32")\n'
-        arguments += ", peephole"
+        name, rows = cell.unit_params, cell.num_unit_params
+        fields["unit_params"] = f"    {name}: [{rows}, hidden_size], {_UNIT_PARAMS[cell.name]}\n"
+        setup = f'>>> {name} = rng.normal(size=({rows}, 4)).astype("float32")\n'
+        arguments += f", {name}"
     outputs = f">>> y, {fields['final']}"
     save = f"{outputs}, reserve = {cell.name}_forward({arguments})\n"
     shapes = ">>> y.shape, h_n.shape\n((5, 2, 4), (2, 4))"
@@ -160,7 +195,7 @@ def docstring(cell: CellSpec, kind: str) -> str:
         purpose, signature = "Backward of a layer", _BACKWARD
         example = (
             f"{save}>>> grads = {cell.name}_backward(np.ones_like(y), reserve)\n"
-            f">>> grads.weight_hh.shape\n({cell.num_gates * 4}, 4)"
+            f">>> grads.weight_hh.shape\n({cell.num_gates * 4}, {columns})"
         )
     return _TEMPLATE.format(
         purpose=purpose,
@@ -168,5 +203,6 @@ def docstring(cell: CellSpec, kind: str) -> str:
         equations=_EQUATIONS[cell.name],
         signature=signature.format(**fields),
         gates=cell.num_gates,
+        columns=columns,
         example=setup + example,
     )

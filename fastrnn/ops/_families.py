@@ -1,6 +1,6 @@
 """The public functions, written once for each family of cells.
 
-Cells of a family take the same arguments: one state, two states, two states and peepholes.
+Cells of a family take the same arguments: one state or two, with peepholes, with normalization.
 `public` makes a function of its own for each cell, with its name, signature and docstring.
 """
 
@@ -289,5 +289,180 @@ def peephole_backward(
     w = grads.weights
     unit_params = cast("Array", w.unit_params)  # always there for these cells
     return PeepholeGradients(
+        grads.x, w.weight_ih, w.weight_hh, unit_params, w.bias_ih, w.bias_hh, *grads.initial
+    )
+
+
+# -- two states and normalization ---------------------------------------------------------------
+
+
+class NormLSTMGradients(NamedTuple):
+    """Gradients of a normalized cell with two states; None for an argument that was not given."""
+
+    x: Array
+    weight_ih: Array
+    weight_hh: Array
+    norm: Array
+    bias_ih: Array | None
+    bias_hh: Array | None
+    h0: Array | None
+    c0: Array | None
+
+
+def norm_two_states(
+    cell: str,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    norm: Array,
+    bias_ih: Array | None = None,
+    bias_hh: Array | None = None,
+    h0: Array | None = None,
+    c0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
+) -> tuple[Array, Array, Array]:
+    run = _engine.forward(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        norm,
+        (h0, c0),
+        lengths,
+        resets,
+        save=False,
+    )
+    return run.y, run.final[0], run.final[1]
+
+
+def norm_two_states_forward(
+    cell: str,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    norm: Array,
+    bias_ih: Array | None = None,
+    bias_hh: Array | None = None,
+    h0: Array | None = None,
+    c0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
+) -> tuple[Array, Array, Array, Reserve]:
+    run = _engine.forward(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        norm,
+        (h0, c0),
+        lengths,
+        resets,
+        save=True,
+    )
+    return run.y, run.final[0], run.final[1], run.reserve
+
+
+def norm_two_states_backward(
+    cell: str,
+    grad_y: Array | None,
+    reserve: Reserve,
+    grad_h_n: Array | None = None,
+    grad_c_n: Array | None = None,
+) -> NormLSTMGradients:
+    grads = _engine.backward(cell, grad_y, reserve, (grad_h_n, grad_c_n))
+    w = grads.weights
+    unit_params = cast("Array", w.unit_params)  # always there for these cells
+    return NormLSTMGradients(
+        grads.x, w.weight_ih, w.weight_hh, unit_params, w.bias_ih, w.bias_hh, *grads.initial
+    )
+
+
+# -- one state and normalization ----------------------------------------------------------------
+
+
+class NormGradients(NamedTuple):
+    """Gradients of a normalized cell with one state; None for an argument that was not given."""
+
+    x: Array
+    weight_ih: Array
+    weight_hh: Array
+    norm: Array
+    bias_ih: Array | None
+    bias_hh: Array | None
+    h0: Array | None
+
+
+def norm_one_state(
+    cell: str,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    norm: Array,
+    bias_ih: Array | None = None,
+    bias_hh: Array | None = None,
+    h0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
+) -> tuple[Array, Array]:
+    run = _engine.forward(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        norm,
+        (h0,),
+        lengths,
+        resets,
+        save=False,
+    )
+    return run.y, run.final[0]
+
+
+def norm_one_state_forward(
+    cell: str,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    norm: Array,
+    bias_ih: Array | None = None,
+    bias_hh: Array | None = None,
+    h0: Array | None = None,
+    *,
+    lengths: object = None,
+    resets: object = None,
+) -> tuple[Array, Array, Reserve]:
+    run = _engine.forward(
+        cell,
+        x,
+        weight_ih,
+        weight_hh,
+        bias_ih,
+        bias_hh,
+        norm,
+        (h0,),
+        lengths,
+        resets,
+        save=True,
+    )
+    return run.y, run.final[0], run.reserve
+
+
+def norm_one_state_backward(
+    cell: str, grad_y: Array | None, reserve: Reserve, grad_h_n: Array | None = None
+) -> NormGradients:
+    grads = _engine.backward(cell, grad_y, reserve, (grad_h_n,))
+    w = grads.weights
+    unit_params = cast("Array", w.unit_params)  # always there for these cells
+    return NormGradients(
         grads.x, w.weight_ih, w.weight_hh, unit_params, w.bias_ih, w.bias_hh, *grads.initial
     )

@@ -25,6 +25,8 @@ class CellSpec(NamedTuple):
     num_gates: int
     num_states: int
     num_unit_params: int
+    unit_params: str  # what functions call them
+    num_operand_states: int  # columns of weight_hh over hidden_size
 
 
 @functools.cache
@@ -32,7 +34,13 @@ def cell_spec(name: str) -> CellSpec:
     for number, info in enumerate(core.cells()):
         if info["name"] == name:
             return CellSpec(
-                number, name, info["num_gates"], info["num_states"], info["num_unit_params"]
+                number,
+                name,
+                info["num_gates"],
+                info["num_states"],
+                info["num_unit_params"],
+                info["unit_params"],
+                info["num_operand_states"],
             )
     raise LookupError(f"the compiled module has no cell {name!r}; is it an older build?")
 
@@ -130,12 +138,16 @@ def make_problem(
     gates = cell.num_gates
     for name, weight in (("weight_ih", weight_ih), ("weight_hh", weight_hh)):
         if weight.ndim != 2 and (weight.ndim != 3 or weight.shape[0] != 2):
-            columns = "input_size" if name == "weight_ih" else "hidden_size"
+            columns = "input_size" if name == "weight_ih" else _columns(cell)
             raise ValueError(
                 f"{name}: expected [{gates}*hidden_size, {columns}] for one direction or "
                 f"[2, {gates}*hidden_size, {columns}] for two, got shape {weight.shape}"
             )
-    hidden_size = weight_hh.shape[-1]
+    hidden_size, left = divmod(weight_hh.shape[-1], cell.num_operand_states)
+    if left:
+        raise ValueError(
+            f"weight_hh: expected {_columns(cell)} columns, got shape {weight_hh.shape}"
+        )
     if hidden_size == 0:
         raise ValueError(
             f"weight_hh: expected a hidden size of at least 1, got shape {weight_hh.shape}"
@@ -148,7 +160,8 @@ def make_problem(
     lead, axis = ((2,), "2, ") if stacked else ((), "")
     size = gates * hidden_size
     label = f"{gates}*hidden_size" if gates > 1 else "hidden_size"
-    check_shape("weight_hh", weight_hh, (*lead, size, hidden_size), f"[{axis}{label}, hidden_size]")
+    expected = (*lead, size, hidden_size * cell.num_operand_states)
+    check_shape("weight_hh", weight_hh, expected, f"[{axis}{label}, {_columns(cell)}]")
     check_shape("weight_ih", weight_ih, (*lead, size, input_size), f"[{axis}{label}, input_size]")
 
     def vector(name: str, value: object) -> Array | None:
@@ -165,11 +178,11 @@ def make_problem(
         bias_ih, bias_hh = (zeros, bias_hh) if bias_ih is None else (bias_ih, zeros)
 
     if cell.num_unit_params:
-        peephole = checked("peephole", unit_params, x.dtype)
+        array = checked(cell.unit_params, unit_params, x.dtype)
         expected = (*lead, cell.num_unit_params, hidden_size)
         meaning = f"[{axis}{cell.num_unit_params}, hidden_size]"
-        check_shape("peephole", peephole, expected, meaning)
-        unit_params = dense(peephole)
+        check_shape(cell.unit_params, array, expected, meaning)
+        unit_params = dense(array)
     else:
         unit_params = None
 
@@ -190,10 +203,17 @@ def make_problem(
     return Problem(cell, sizes, stacked, rows(x), weights, has_bias, tuple(states), run_rows)
 
 
+def _columns(cell: CellSpec) -> str:
+    """Of weight_hh, for messages."""
+    return (
+        f"{cell.num_operand_states}*hidden_size" if cell.num_operand_states > 1 else "hidden_size"
+    )
+
+
 def _check_magnitude(sizes: tuple[int, int, int, int, int], cell: CellSpec, itemsize: int) -> None:
     """A view made by np.broadcast_to may claim more elements than there are addresses."""
     seq_len, batch_size, input_size, hidden_size, num_directions = sizes
-    per_row = input_size + num_directions * hidden_size * (2 * cell.num_gates + 4)
+    per_row = input_size + num_directions * hidden_size * (4 * cell.num_gates + 8)
     if seq_len * batch_size * per_row * itemsize > _TOO_LARGE:
         raise ValueError(
             f"x: seq_len {seq_len} x batch_size {batch_size} with hidden size {hidden_size} "

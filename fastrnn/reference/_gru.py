@@ -10,13 +10,18 @@ from fastrnn.reference._math import Array, Params, State, sigmoid
 # -- GRU, gates r z n: h' = (1-z)*n + z*h ------------------------------------------------------
 
 
+def gru_values(x_gates: Array, h_gates: Array) -> tuple[Array, Array, Array, Array]:
+    """r, z, n and the recurrent part of n, which r multiplies."""
+    (x_r, x_z, x_n), (h_r, h_z, h_n) = np.split(x_gates, 3, axis=1), np.split(h_gates, 3, axis=1)
+    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
+    return r, z, np.tanh(x_n + r * h_n), h_n
+
+
 def gru_step(x: Array, state: State, p: Params) -> State:
     """Reset after the matmul, n = tanh(W_in x + b_in + r*(W_hn h + b_hn)): torch.nn.GRU."""
     (h,) = state
-    x_r, x_z, x_n = np.split(_math.affine(x, p.weight_ih, p.bias_ih), 3, axis=1)
-    h_r, h_z, h_n = np.split(_math.affine(h, p.weight_hh, p.bias_hh), 3, axis=1)
-    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-    n = np.tanh(x_n + r * h_n)
+    x_gates = _math.affine(x, p.weight_ih, p.bias_ih)
+    _, z, n, _ = gru_values(x_gates, _math.affine(h, p.weight_hh, p.bias_hh))
     return ((1 - z) * n + z * h,)
 
 
@@ -24,10 +29,8 @@ def gru_step_backward(
     x: Array, state: State, p: Params, d_next: State
 ) -> tuple[Array, State, Params]:
     (h,), (d_h_next,) = state, d_next
-    x_r, x_z, x_n = np.split(_math.affine(x, p.weight_ih, p.bias_ih), 3, axis=1)
-    h_r, h_z, h_n = np.split(_math.affine(h, p.weight_hh, p.bias_hh), 3, axis=1)
-    r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-    n = np.tanh(x_n + r * h_n)
+    x_gates = _math.affine(x, p.weight_ih, p.bias_ih)
+    r, z, n, h_n = gru_values(x_gates, _math.affine(h, p.weight_hh, p.bias_hh))
     d_a_n = d_h_next * (1 - z) * (1 - n**2)
     d_a_z = d_h_next * (h - n) * z * (1 - z)
     d_a_r = d_a_n * h_n * r * (1 - r)

@@ -49,7 +49,7 @@ def layer(
     x = np.asarray(x, dtype)
     params = [_map(lambda a: np.asarray(a, dtype), p) for p in params]
     seq_len, batch_size, _ = x.shape
-    hidden_size = params[0].weight_hh.shape[1]
+    hidden_size = params[0].weight_hh.shape[0] // kind.num_gates
     shape = (len(params), batch_size, hidden_size)
     given = initial if initial is not None else [None] * kind.num_states
     start = [np.zeros(shape, dtype) if s is None else np.asarray(s, dtype) for s in given]

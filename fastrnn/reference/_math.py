@@ -16,10 +16,10 @@ class Params(NamedTuple):
     """Parameters of one direction, or their gradients; a bias of None counts as zero."""
 
     weight_ih: Array  # [G*H, I]
-    weight_hh: Array  # [G*H, H]
+    weight_hh: Array  # [G*H, H], or [G*H, 2*H] for a cell whose gates see the whole of c
     bias_ih: Array | None = None  # [G*H]
     bias_hh: Array | None = None  # [G*H]
-    unit_params: Array | None = None  # [P, H]: one number a unit, e.g. peepholes
+    unit_params: Array | None = None  # [P, H]: numbers that each unit has, e.g. peepholes
 
 
 # (x [B, I], state, params) -> next state
@@ -34,6 +34,8 @@ class Cell(NamedTuple):
     num_unit_params: int
     step: Step
     step_backward: StepBackward
+    unit_params: str = ""  # what functions call them
+    operand_has_state: bool = False  # weight_hh multiplies [h, c], not h alone
 
 
 def sigmoid(v: Array) -> Array:

@@ -24,4 +24,6 @@ def test_descriptions_agree(info: dict[str, object]) -> None:
     assert info["num_gates"] == kind.num_gates
     assert info["num_states"] == kind.num_states
     assert info["num_unit_params"] == kind.num_unit_params
+    assert info["unit_params"] == kind.unit_params
+    assert info["num_operand_states"] == (2 if kind.operand_has_state else 1)
     assert len(str(info["gates"]).split()) == kind.num_gates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layer_cases import CELLS, Case, run_ops, run_plain_float32, run_reference
+from layer_cases import CELLS, NORMALIZED, Case, run_ops, run_plain_float32, run_reference
 from oracles import assert_exact, assert_same_bits, assert_within_budget
 
 ROW = 4  # the sequence that is given something special
@@ -53,8 +53,9 @@ def test_nan_in_a_parameter_shows(isa: str, cell: str, name: str) -> None:
     assert np.isnan(values["h_n"]).all()
 
 
-# Infinities go on through these: the first has no gate that saturates, the other multiplies x by h.
-OPEN = ("rnn_relu", "multiplicative_lstm")
+# Infinities go on through these: the first has no gate that saturates, the second multiplies x by
+# h, and the others take away the mean.
+OPEN = ("rnn_relu", "multiplicative_lstm", *NORMALIZED)
 
 
 @per_dtype
@@ -102,6 +103,21 @@ def test_extreme_factors_of_a_product(isa: str, value: float, dtype: type) -> No
         else:
             values = result[finite], theirs[name][finite], exact[name][finite]
             assert_within_budget(*values, name=name)
+
+
+@per_dtype
+@pytest.mark.parametrize("cell", NORMALIZED)
+def test_infinity_has_no_mean(isa: str, cell: str, dtype: type) -> None:
+    """A row with an infinity can't be normalized: NaN from there on, in this row alone."""
+    case = Case(cell, 4, 11, 6, 21)
+    clean = case.arguments(dtype)
+    extreme = {name: array.copy() for name, array in clean.items()}
+    extreme["x"][1, ROW, 3] = np.inf
+    ours, expected = run_ops(cell, extreme)["y"], run_ops(cell, clean)["y"]
+    others = np.arange(11) != ROW
+    assert_same_bits(ours[:, others], expected[:, others], name="other rows")
+    assert_same_bits(ours[0], expected[0], name="the step before")
+    assert np.isnan(ours[1:, ROW]).all()
 
 
 def test_infinity_passes_through_relu(isa: str) -> None:

@@ -32,10 +32,10 @@ def arguments(
     shapes: dict[str, tuple[int, ...]] = {
         "input": (seq_len, batch_size, input_size),
         "weight_ih": (*lead, rows, input_size),
-        "weight_hh": (*lead, rows, hidden_size),
+        "weight_hh": (*lead, rows, INFO[cell]["num_operand_states"] * hidden_size),
     }
     if INFO[cell]["num_unit_params"]:
-        shapes["peephole"] = (*lead, INFO[cell]["num_unit_params"], hidden_size)
+        shapes[INFO[cell]["unit_params"]] = (*lead, INFO[cell]["num_unit_params"], hidden_size)
     shapes |= {"bias_ih": (*lead, rows), "bias_hh": (*lead, rows)}
     shapes["h0"] = (*lead, batch_size, hidden_size)
     if INFO[cell]["num_states"] == 2:

@@ -238,11 +238,11 @@ def test_a_reserve_says_what_it_is(reserve: Any) -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_signatures(cell: str) -> None:
-    """The peepholes come after the weights; a cell without a cell state has no c0."""
+    """What each unit has comes after the weights; a cell without a cell state has no c0."""
     parameters = list(inspect.signature(getattr(ops, f"{cell}_forward")).parameters)
     kind = reference.CELLS[cell]
     expected = ["x", "weight_ih", "weight_hh"]
-    expected += ["peephole"] if kind.num_unit_params else []
+    expected += [kind.unit_params] if kind.num_unit_params else []
     expected += ["bias_ih", "bias_hh", "h0"] + (["c0"] if kind.num_states == 2 else [])
     expected += ["lengths", "resets"]  # by keyword only
     assert parameters == expected
