@@ -18,6 +18,7 @@ from fastrnn._layouts import PACKED, STEP
 from fastrnn._lengths import Rows
 from fastrnn._native import core
 from fastrnn._plan import CELL_INFO, LayerPlan
+from fastrnn._regularizers import Regularizers
 
 __all__ = [
     "apply_layer",
@@ -77,6 +78,7 @@ def forward_engine(
     final: tuple[int, ...],
     reserve: int,
     rows: Rows | None = None,
+    regularizers: Regularizers | None = None,
 ) -> None:
     """``core.forward`` on tensors; the states as addresses, for the caller may hold more in one."""
     strides = x.stride()
@@ -98,7 +100,18 @@ def forward_engine(
         (y.data_ptr(), *plan.y_steps),
         final,
         reserve,
-        *(() if rows is None else (rows.addresses(),)),
+        *(() if rows is None and regularizers is None else _extra(plan, rows, regularizers)),
+    )
+
+
+def _extra(
+    plan: LayerPlan, rows: Rows | None, regularizers: Regularizers | None, *between: Any
+) -> tuple[Any, ...]:
+    """The engine's last arguments, which most calls do without."""
+    return (
+        None if rows is None else rows.addresses(),
+        *between,
+        None if regularizers is None else regularizers.addresses(plan),
     )
 
 
@@ -114,6 +127,7 @@ def backward_engine(
     wanted: Sequence[bool],
     rows: Rows | None = None,
     grad_states: Sequence[Tensor] = (),
+    regularizers: Regularizers | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of ``(x, h0, c0, *weights)`` where ``wanted``, given those of the outputs.
 
@@ -159,10 +173,10 @@ def backward_engine(
     x_at: tuple[int, ...] = (x.data_ptr(), strides[plan.time_dim], strides[plan.batch_dim])
     if plan.x_layout == PACKED:
         x_at = x_at[:2]
-    extra: tuple[Any, ...] = () if rows is None else (rows.addresses(),)
-    if grad_states:
+    extra: tuple[Any, ...] = ()
+    if grad_states or rows is not None or regularizers is not None:
         places = tuple([(t.data_ptr(), t.stride(0), t.stride(1)) for t in grad_states])
-        extra = (*(extra or (None,)), places)
+        extra = _extra(plan, rows, regularizers, places or None)
     run = core.backward
     if profiler._is_profiler_enabled:
         run = _recorded(run, plan.cell, "_backward")
@@ -208,7 +222,7 @@ def set_watch(watch: Callable[[LayerPlan, Rows | None], Keep | None] | None) -> 
 
 
 class _Layer(torch.autograd.Function):
-    """``(plan, rows, x, h0, c0, *weights) -> (y, h_n[, c_n])``, for a step ``(y[, c_n])``.
+    """``(plan, rows, regularizers, x, h0, c0, *weights) -> (y, h_n[, c_n])``, a step's: no h_n.
 
     ``rows`` is None where every step has all rows and nothing is reset; ``c0`` is None for a cell
     with one state; a state given as None is zero.  Written with the cost of each line in mind:
@@ -220,6 +234,7 @@ class _Layer(torch.autograd.Function):
         ctx: Any,
         plan: LayerPlan,
         rows: Rows | None,
+        regularizers: Regularizers | None,
         x: Tensor,
         h0: Tensor | None,
         c0: Tensor | None,
@@ -242,11 +257,12 @@ class _Layer(torch.autograd.Function):
             outputs = (y, c_n) if is_step else (y, h_n, c_n)
             initial = (h0_at, 0 if c0 is None else c0.data_ptr())
             final = (h_n.data_ptr(), c_n.data_ptr())
-        forward_engine(plan, x, initial, weights, y, final, reserve.data_ptr(), rows)
+        forward_engine(plan, x, initial, weights, y, final, reserve.data_ptr(), rows, regularizers)
         ctx.save_for_backward(x, h0, c0, y, reserve, *weights)
         ctx.set_materialize_grads(False)
         ctx.plan = plan
         ctx.rows = rows
+        ctx.regularizers = regularizers
         ctx.keep = None if _watch is None else _watch(plan, rows)
         return outputs
 
@@ -267,11 +283,12 @@ class _Layer(torch.autograd.Function):
         x, h0, c0, y, reserve, *weights = ctx.saved_tensors
         grad_states = [] if ctx.keep is None else new_grad_states(ctx.plan, ctx.rows)
         found = backward_engine(
-            *(ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[2:], ctx.rows, grad_states)
+            *(ctx.plan, x, h0, c0, weights, y, reserve, grads, wanted[3:], ctx.rows, grad_states),
+            ctx.regularizers,
         )
         if ctx.keep is not None:
             ctx.keep(grad_states)
-        return (None, None, *found)
+        return (None, None, None, *found)
 
 
 apply_layer: Callable[..., tuple[Tensor, ...]] = _Layer.apply
@@ -285,8 +302,9 @@ def _contiguous(grad: Tensor | None) -> Tensor | None:
 def _backward_composed(ctx: Any, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
     x, h0, c0, _, _, *weights = ctx.saved_tensors
     inputs = (x, h0, c0, *weights)
-    wanted = ctx.needs_input_grad[2:]
-    return (None, None, *composed_gradients(ctx.plan, inputs, wanted, grads, ctx.rows))
+    wanted = ctx.needs_input_grad[3:]
+    found = composed_gradients(ctx.plan, inputs, wanted, grads, ctx.rows, ctx.regularizers)
+    return (None, None, None, *found)
 
 
 def composed_gradients(
@@ -295,6 +313,7 @@ def composed_gradients(
     wanted: Sequence[bool],
     grads: Sequence[Tensor | None],
     rows: Rows | None = None,
+    regularizers: Regularizers | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of ``(x, h0, c0, *weights)`` that can be differentiated, or come in batches (vmap).
 
@@ -321,6 +340,7 @@ def composed_gradients(
             [None if w is None else w.to(x.dtype) for w in inputs[3:]],
             plan.params_per_direction,
             rows,
+            regularizers,
         )
         if plan.x_layout == STEP:
             outputs = (outputs[0], *outputs[2:])

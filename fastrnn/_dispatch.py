@@ -15,6 +15,7 @@ from fastrnn import _cuda
 from fastrnn._autograd import apply_layer, forward_engine
 from fastrnn._lengths import Rows
 from fastrnn._plan import LayerPlan, StackPlan
+from fastrnn._regularizers import Regularizers
 
 __all__ = [
     "composed_needed",
@@ -25,6 +26,8 @@ __all__ = [
     "transforms_active",
 ]
 
+# (plan of a layer, its input) -> what is drawn for the recurrence
+Draw = Callable[[LayerPlan, Tensor], "Regularizers | None"]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _eval_frame = torch._C._dynamo.eval_frame
 _functorch_active = torch._C._are_functorch_transforms_active
@@ -155,13 +158,17 @@ def run_stack(
     weights: Sequence[Tensor | None],
     dropout: float = 0.0,
     rows: Rows | None = None,
+    draw: Draw | None = None,
 ) -> tuple[Tensor, ...]:
-    """``(y, h_n[, c_n])`` of all layers, with ``dropout`` between them."""
+    """``(y, h_n[, c_n])`` of all layers, with ``dropout`` between them.
+
+    ``draw`` makes a layer's regularizers.
+    """
     if not x.is_cpu:
         return _cuda.run_stack(plan, x, initial, weights, dropout, rows)
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
-        return _run_training(plan, x, initial, weights, dropout, rows)
+        return _run_training(plan, x, initial, weights, dropout, rows, draw)
     h_n = x.new_empty_strided(plan.state_shape, plan.state_strides)
     finals: tuple[Tensor, ...] = (h_n,)
     if len(initial) == 2:
@@ -171,7 +178,8 @@ def run_stack(
     layers = plan.layers
     if len(layers) == 1:
         y = x.new_empty_strided(layers[0].y_shape, layers[0].y_strides)
-        forward_engine(layers[0], x, tuple(initial_at), weights, y, tuple(final_at), 0, rows)
+        noise = None if draw is None else draw(layers[0], x)
+        forward_engine(layers[0], x, tuple(initial_at), weights, y, tuple(final_at), 0, rows, noise)
         return (y, *finals)
     count = len(layers[0].weight_shapes)
     for index, layer in enumerate(layers):
@@ -188,6 +196,7 @@ def run_stack(
             tuple([at + offset for at in final_at]),
             0,
             rows,
+            None if draw is None else draw(layer, x),
         )
         x = y
     return (x, *finals)
@@ -200,11 +209,13 @@ def _run_training(
     weights: Sequence[Tensor | None],
     dropout: float,
     rows: Rows | None,
+    draw: Draw | None,
 ) -> tuple[Tensor, ...]:
     h0 = initial[0]
     c0 = initial[1] if len(initial) == 2 else None
     if len(plan.layers) == 1:
-        return apply_layer(plan.layers[0], rows, x, h0, c0, *weights)
+        noise = None if draw is None else draw(plan.layers[0], x)
+        return apply_layer(plan.layers[0], rows, noise, x, h0, c0, *weights)
     per_layer = plan.layers[0].state_shape[0]
     h0_layers = [None] * len(plan.layers) if h0 is None else h0.split(per_layer)
     c0_layers = [None] * len(plan.layers) if c0 is None else c0.split(per_layer)
@@ -214,8 +225,9 @@ def _run_training(
         if start and dropout:
             x = torch.dropout(x, dropout, True)
         count = len(layer.weight_shapes)
+        noise = None if draw is None else draw(layer, x)
         x, *finals = apply_layer(
-            layer, rows, x, h0_layer, c0_layer, *weights[start : start + count]
+            layer, rows, noise, x, h0_layer, c0_layer, *weights[start : start + count]
         )
         states.append(tuple(finals))
         start += count
@@ -227,6 +239,7 @@ def run_step(
     x: Tensor,
     initial: tuple[Tensor | None, ...],
     weights: Sequence[Tensor | None],
+    draw: Draw | None = None,
 ) -> tuple[Tensor, ...]:
     """``(h',)`` or ``(h', c')`` of one step of a cell."""
     if not x.is_cpu:
@@ -234,7 +247,8 @@ def run_step(
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
         c0 = initial[1] if len(initial) == 2 else None
-        return apply_layer(plan, None, x, initial[0], c0, *weights)
+        noise = None if draw is None else draw(plan, x)
+        return apply_layer(plan, None, noise, x, initial[0], c0, *weights)
     finals = [x.new_empty_strided(plan.state_shape, plan.state_strides) for _ in initial]
     forward_engine(
         plan,
@@ -244,5 +258,7 @@ def run_step(
         finals[0],  # y and the final hidden state are the same
         tuple([state.data_ptr() for state in finals]),
         0,
+        None,
+        None if draw is None else draw(plan, x),
     )
     return tuple(finals)

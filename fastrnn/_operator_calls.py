@@ -15,7 +15,9 @@ from fastrnn import _operators
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights
 from fastrnn._dispatch import transforms_active
 from fastrnn._layouts import BATCH_FIRST, STEP, UNBATCHED
+from fastrnn._operators_schema import hidden_size, state_shape
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS
+from fastrnn._regularizers import Rates
 
 __all__ = ["host_lengths", "is_eager", "operators_refuse", "planned_layer", "run_operators"]
 
@@ -71,6 +73,8 @@ def run_operators(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    rates: Rates | None = None,
+    training: bool = False,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of a stack of layers with ``dropout`` between them.
 
@@ -93,8 +97,16 @@ def run_operators(
             for state in (initial[0], initial[1] if num_states == 2 else None)
         )
         given = [weight for weight in one if weight is not None]
+        drawn: tuple[Any, ...] = ()
+        if rates is not None:
+            sizes = (num_directions, hidden_size(cell, given))
+            state = state_shape(x, h0, batch_sizes, *sizes)
+            noise = rates.draw(state, (*x.shape[:-1], sizes[0] * sizes[1]), x, training)
+            if noise is not None:
+                keep_h, keep_c = (*noise.masks, None)[:2]
+                drawn = (noise.hidden_scale, keep_h, keep_c, noise.rates)
         x, h_n, c_n, _ = _operators.layer(
-            *(x, h0, c0, given, cell, num_directions, False, lengths, batch_sizes, resets)
+            *(x, h0, c0, given, cell, num_directions, False, lengths, batch_sizes, resets), *drawn
         )
         states.append((h_n, c_n)[:num_states])
     if len(states) == 1:

@@ -11,6 +11,9 @@ tensors, and sizes follow from their shapes, so nothing in a graph depends on T 
 - ``lengths`` [B], int64: how many of its steps each sequence has; or ``batch_sizes`` [T], as in a
   ``PackedSequence``, then x is [rows, I], y [rows, D*H], states are in the packed order, and h0
   is given, for it tells B.  ``resets`` [T, B] or [rows], bool: the state before is zeroed.
+- ``scale`` [D, B, H]: multiplies h wherever it enters a product; ``keep_h``, ``keep_c``, shaped as
+  y: what zoneout keeps of the old state; ``rates``: the same as a number for each state, where
+  there is no mask.  All four count for nothing without ``rates``.
 - ``cell``: its name; ``save``: whether backward will follow (the autograd kernel sees to that).
 - results ``y`` [T, B, D*H], ``h_n``, ``c_n`` [D, B, H] (``c_n`` empty where there is no c), and
   the reserve, bytes for ``layer_backward`` (empty without ``save``).

@@ -13,10 +13,23 @@ from fastrnn._layouts import PACKED, TIME_FIRST
 from fastrnn._operators_kernels import operator_rows
 from fastrnn._operators_schema import LIBRARY, full_wanted, full_weights
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS
+from fastrnn._regularizers import Regularizers
 
 _layer = torch.ops.fastrnn.layer.default
 _layer_backward = torch.ops.fastrnn.layer_backward.default
 _is_grad_enabled = torch.is_grad_enabled
+
+
+# lengths, batch_sizes, resets, scale, keep_h, keep_c, rates
+_Extra = tuple[
+    "Tensor | None",
+    "Tensor | None",
+    "Tensor | None",
+    "Tensor | None",
+    "Tensor | None",
+    "Tensor | None",
+    Sequence[float],
+]
 
 
 class _Form(NamedTuple):
@@ -39,7 +52,7 @@ def _any_needs_grad(tensors: Sequence[Tensor | None]) -> bool:
 
 
 class _LayerNode(torch.autograd.Function):
-    """``(keyset, cell, num_directions, *extra, x, h0, c0, *weights) -> (y, h_n, c_n, reserve)``."""
+    """``(keyset, cell, num_directions, extra, x, h0, c0, *weights) -> (y, h_n, c_n, reserve)``."""
 
     @staticmethod
     def forward(
@@ -47,9 +60,7 @@ class _LayerNode(torch.autograd.Function):
         keyset: Any,
         cell: str,
         num_directions: int,
-        lengths: Tensor | None,
-        batch_sizes: Tensor | None,
-        resets: Tensor | None,
+        extra: _Extra,
         x: Tensor,
         h0: Tensor | None,
         c0: Tensor | None,
@@ -58,10 +69,11 @@ class _LayerNode(torch.autograd.Function):
         outputs: tuple[Tensor, ...] = _below_autograd(
             _layer,
             keyset,
-            *(x, h0, c0, weights, cell, num_directions, True, lengths, batch_sizes, resets),
+            *(x, h0, c0, weights, cell, num_directions, True, *extra),
         )
         y, _, c_n, reserve = outputs
-        ctx.save_for_backward(lengths, batch_sizes, resets, x, h0, c0, y, reserve, *weights)
+        *tensors, ctx.rates = extra
+        ctx.save_for_backward(*tensors, x, h0, c0, y, reserve, *weights)
         ctx.set_materialize_grads(False)
         one_state = CELL_INFO[CELL_NUMBERS[cell]]["num_states"] == 1
         ctx.mark_non_differentiable(*((c_n, reserve) if one_state else (reserve,)))
@@ -70,13 +82,13 @@ class _LayerNode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        lengths, batch_sizes, resets, x, h0, c0, y, reserve, *weights = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[6:]
-        nothing = (None,) * 6
+        extra, (x, h0, c0, y, reserve, *weights) = ctx.saved_tensors[:6], ctx.saved_tensors[6:]
+        wanted = ctx.needs_input_grad[4:]
+        nothing = (None,) * 4
         if all(grad is None for grad in grads[:3]):
             return (*nothing, *(None for _ in wanted))
         given = (x, h0, c0, weights, y, reserve, ctx.cell, ctx.num_directions, wanted)
-        found = iter(_layer_backward(*grads[:3], *given, lengths, batch_sizes, resets))
+        found = iter(_layer_backward(*grads[:3], *given, *extra, ctx.rates))
         return (*nothing, *(next(found) if want else None for want in wanted))
 
 
@@ -95,10 +107,14 @@ def _layer_autograd(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    scale: Tensor | None = None,
+    keep_h: Tensor | None = None,
+    keep_c: Tensor | None = None,
+    rates: Sequence[float] = (),
 ) -> Any:
-    extra = (lengths, batch_sizes, resets)
+    extra = (lengths, batch_sizes, resets, scale, keep_h, keep_c, rates)
     if _any_needs_grad((x, h0, c0, *weights)):
-        return _layer_node(keyset, cell, num_directions, *extra, x, h0, c0, *weights)
+        return _layer_node(keyset, cell, num_directions, extra, x, h0, c0, *weights)
     return _below_autograd(_layer, keyset, x, h0, c0, weights, cell, num_directions, save, *extra)
 
 
@@ -119,8 +135,13 @@ def _backward_autograd(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    scale: Tensor | None = None,
+    keep_h: Tensor | None = None,
+    keep_c: Tensor | None = None,
+    rates: Sequence[float] = (),
 ) -> Any:
-    grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
+    grads = (grad_y, grad_h_n, grad_c_n)
+    extra = (lengths, batch_sizes, resets, scale, keep_h, keep_c, rates)
     if not _any_needs_grad((*grads, x, h0, c0, *weights)):
         return _below_autograd(
             _layer_backward,
@@ -137,7 +158,8 @@ def _backward_autograd(
         tensors,
         wanted,
         grads[: 1 + info["num_states"]],
-        operator_rows(x, h0, *extra),
+        operator_rows(x, h0, *extra[:3]),
+        Regularizers(scale, (keep_h, keep_c)[: len(rates)], tuple(rates)) if rates else None,
     )
     return [
         torch.zeros_like(tensor) if grad is None else grad

@@ -19,11 +19,15 @@ from fastrnn._operators_schema import (
     check_backward,
     full_wanted,
     full_weights,
+    has_zoneout,
+    hidden_size,
+    noise_of,
     reserve_bytes,
     row_count,
     state_shape,
 )
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS, LayerPlan, Uneven, layer_plan
+from fastrnn._regularizers import Regularizers
 from fastrnn._rows import Rows, rows_of_packed, rows_of_padded, with_resets
 
 
@@ -38,21 +42,27 @@ def _layer_cpu(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    scale: Tensor | None = None,
+    keep_h: Tensor | None = None,
+    keep_c: Tensor | None = None,
+    rates: Sequence[float] = (),
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     extra = (lengths, batch_sizes, resets)
-    given = (x, h0, c0, *weights, *extra)
-    key = (cell, num_directions, len(weights), *_forms(given))
+    noise = noise_of(scale, keep_h, keep_c, rates)
+    given = (x, h0, c0, *weights, *extra, *noise)
+    key = (cell, num_directions, len(weights), *rates, *_forms(given))
     if key not in _seen:
-        check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
+        check_arguments(x, h0, c0, weights, cell, num_directions, *extra, noise, rates)
         _remember(key)
     full, hidden = _weights(weights, cell, num_directions)
     isa = core.isa_id()
     rows = operator_rows(x, h0, *extra)
-    plan = _plan(isa, x, weights, cell, hidden, num_directions, rows)
+    zoneout = has_zoneout(noise, rates)
+    plan = _plan(isa, x, weights, cell, hidden, num_directions, rows, zoneout)
     y = x.new_empty_strided(plan.y_shape, plan.y_strides)
     finals = [x.new_empty(plan.state_shape) for _ in range(plan.num_states)]
     if save:
-        nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions)
+        nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions, zoneout)
         assert nbytes >= plan.reserve_bytes + TRAILER
         reserve = new_reserve(x, nbytes)
         reserve[plan.reserve_bytes :] = isa
@@ -74,6 +84,7 @@ def _layer_cpu(
             tuple([state.data_ptr() for state in finals]),
             reserve.data_ptr() if save else 0,
             rows,
+            _regularizers(noise, rates),
         )
     return y, finals[0], finals[1] if plan.num_states == 2 else x.new_empty(0), reserve
 
@@ -94,12 +105,18 @@ def _backward_cpu(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    scale: Tensor | None = None,
+    keep_h: Tensor | None = None,
+    keep_c: Tensor | None = None,
+    rates: Sequence[float] = (),
 ) -> list[Tensor]:
     grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
-    given = (*grads, x, h0, c0, *weights, y, reserve, *extra)
-    key = (cell, num_directions, len(weights), *wanted, *_forms(given))
+    noise = noise_of(scale, keep_h, keep_c, rates)
+    given = (*grads, x, h0, c0, *weights, y, reserve, *extra, *noise)
+    key = (cell, num_directions, len(weights), *wanted, *rates, *_forms(given))
     if key not in _seen:
-        check_backward(*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra)
+        all_given = (*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra)
+        check_backward(*all_given, noise, rates)
         _remember(key)
     full, hidden = _weights(weights, cell, num_directions)
     rows = operator_rows(x, h0, *extra)
@@ -112,7 +129,8 @@ def _backward_cpu(
             )
             if tensor is not None and want
         ]
-    plan = _plan(int(reserve[-1]), x, weights, cell, hidden, num_directions, rows)
+    sizes = (hidden, num_directions, rows, has_zoneout(noise, rates))
+    plan = _plan(int(reserve[-1]), x, weights, cell, *sizes)
     x, initial, full = _in_memory(x, (h0, c0)[: plan.num_states], full)
     found = backward_engine(
         plan,
@@ -125,6 +143,8 @@ def _backward_cpu(
         grads[: 1 + plan.num_states],
         full_wanted(full, wanted),
         rows,
+        (),
+        _regularizers(noise, rates),
     )
     return [grad for grad in found if grad is not None]
 
@@ -149,7 +169,7 @@ def _weights(
 ) -> tuple[list[Tensor | None], int]:
     full = full_weights(cell, weights, num_directions)
     assert full is not None  # checked
-    return full, weights[1].shape[1]
+    return full, hidden_size(cell, weights)
 
 
 def operator_rows(
@@ -172,6 +192,13 @@ def operator_rows(
     return found if resets is None else with_resets(found, resets, x.shape[:1], batch_first=False)
 
 
+def _regularizers(noise: Sequence[Tensor | None], rates: Sequence[float]) -> Regularizers | None:
+    if not noise:
+        return None
+    scale, *masks = (None if values is None else values.contiguous() for values in noise)
+    return Regularizers(scale, tuple(masks), tuple(rates))
+
+
 def _empty(x: Tensor, rows: Rows | None) -> bool:
     return 0 in x.shape or (rows is not None and rows.total == 0)
 
@@ -184,6 +211,7 @@ def _plan(
     hidden: int,
     num_directions: int,
     rows: Rows | None,
+    zoneout: bool,
 ) -> LayerPlan:
     uneven = None
     if rows is not None and rows.batch_sizes is not None:
@@ -193,7 +221,7 @@ def _plan(
     layout = TIME_FIRST if x.dim() == 3 else PACKED
     mixed = weights[0].dtype is not x.dtype
     sizes = (CELL_NUMBERS[cell], x.dtype, x.shape, layout, layout, hidden, num_directions)
-    return layer_plan(isa, *sizes, mixed, uneven)
+    return layer_plan(isa, *sizes, mixed, uneven, zoneout)
 
 
 def _in_memory(
@@ -221,12 +249,18 @@ def _layer_fake(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    scale: Tensor | None = None,
+    keep_h: Tensor | None = None,
+    keep_c: Tensor | None = None,
+    rates: Sequence[float] = (),
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    extra = (lengths, batch_sizes, resets)
+    noise = noise_of(scale, keep_h, keep_c, rates)
+    extra = (lengths, batch_sizes, resets, noise, rates)
     _, hidden = check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
     two = CELL_INFO[CELL_NUMBERS[cell]]["num_states"] == 2
     state = state_shape(x, h0, batch_sizes, num_directions, hidden)
-    nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions) if save else 0
+    sizes = (row_count(x), hidden, num_directions, has_zoneout(noise, rates))
+    nbytes = reserve_bytes(cell, x.dtype, *sizes) if save else 0
     return (
         x.new_empty(*x.shape[:-1], num_directions * hidden),
         x.new_empty(state),
@@ -251,9 +285,15 @@ def _backward_fake(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    scale: Tensor | None = None,
+    keep_h: Tensor | None = None,
+    keep_c: Tensor | None = None,
+    rates: Sequence[float] = (),
 ) -> list[Tensor]:
-    grads, extra = (grad_y, grad_h_n, grad_c_n), (lengths, batch_sizes, resets)
-    check_backward(*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted, *extra)
+    grads = (grad_y, grad_h_n, grad_c_n)
+    given = (*grads, x, h0, c0, weights, y, reserve, cell, num_directions, wanted)
+    noise = noise_of(scale, keep_h, keep_c, rates)
+    check_backward(*given, lengths, batch_sizes, resets, noise, rates)
     pairs = zip((x, h0, c0, *weights), wanted, strict=True)
     return [t.new_empty(t.shape) for t, want in pairs if t is not None and want]
 

@@ -20,6 +20,9 @@ __all__ = [
     "check_backward",
     "full_wanted",
     "full_weights",
+    "has_zoneout",
+    "noise_of",
+    "hidden_size",
     "reserve_bytes",
     "row_count",
     "state_shape",
@@ -28,14 +31,16 @@ __all__ = [
 LIBRARY = torch.library.Library("fastrnn", "DEF")
 LIBRARY.define(
     "layer(Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, str cell, int num_directions, "
-    "bool save=False, Tensor? lengths=None, Tensor? batch_sizes=None, Tensor? resets=None) "
+    "bool save=False, Tensor? lengths=None, Tensor? batch_sizes=None, Tensor? resets=None, "
+    "Tensor? scale=None, Tensor? keep_h=None, Tensor? keep_c=None, float[] rates=[]) "
     "-> (Tensor y, Tensor h_n, Tensor c_n, Tensor reserve)",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 LIBRARY.define(
     "layer_backward(Tensor? grad_y, Tensor? grad_h_n, Tensor? grad_c_n, Tensor x, Tensor? h0, "
     "Tensor? c0, Tensor[] weights, Tensor y, Tensor reserve, str cell, int num_directions, "
-    "bool[] wanted, Tensor? lengths=None, Tensor? batch_sizes=None, Tensor? resets=None) "
+    "bool[] wanted, Tensor? lengths=None, Tensor? batch_sizes=None, Tensor? resets=None, "
+    "Tensor? scale=None, Tensor? keep_h=None, Tensor? keep_c=None, float[] rates=[]) "
     "-> Tensor[]",
     tags=(torch.Tag.pt2_compliant_tag,),
 )
@@ -51,21 +56,35 @@ TRAILER = 8
 
 
 @lru_cache(maxsize=64)
-def _unit_bytes(cell: int, dtype: torch.dtype) -> int:
-    """Bytes of reserve for one unit in one step of one sequence."""
-    units = 4 * _UNIT_STEP
+def _row_bytes(cell: int, dtype: torch.dtype, zoneout: bool) -> tuple[int, int]:
+    """Bytes of reserve for one unit in one step of one sequence, and those that are for all."""
     sizes = (1, 1, 1)
-    plan = layer_plan(core.isa_id(), cell, dtype, sizes, TIME_FIRST, TIME_FIRST, units, 1)
-    return plan.reserve_bytes // units
+    few, many = (
+        layer_plan(
+            *(core.isa_id(), cell, dtype, sizes, TIME_FIRST, TIME_FIRST, units, 1),
+            zoneout=zoneout,
+        ).reserve_bytes
+        for units in (4 * _UNIT_STEP, 8 * _UNIT_STEP)
+    )
+    unit = (many - few) // (4 * _UNIT_STEP)
+    return unit, few - 4 * _UNIT_STEP * unit
 
 
-def reserve_bytes(cell: str, dtype: torch.dtype, rows: Any, hidden: Any, directions: int) -> Any:
+def hidden_size(cell: str, weights: Sequence[Tensor]) -> Any:
+    columns, states = weights[1].shape[1], CELL_INFO[CELL_NUMBERS[cell]]["num_operand_states"]
+    return columns if states == 1 else columns // states
+
+
+def reserve_bytes(
+    cell: str, dtype: torch.dtype, rows: Any, hidden: Any, directions: int, zoneout: bool = False
+) -> Any:
     """Size of an operator's reserve for ``rows`` = T*B; sizes may be symbols.
 
     At least ``core.reserve_size`` with any instruction set.
     """
     padded = (hidden + _UNIT_STEP - 1) // _UNIT_STEP * _UNIT_STEP
-    return rows * padded * directions * _unit_bytes(CELL_NUMBERS[cell], dtype) + TRAILER
+    unit, row = _row_bytes(CELL_NUMBERS[cell], dtype, zoneout)
+    return rows * directions * (padded * unit + row) + TRAILER
 
 
 def row_count(x: Tensor) -> Any:
@@ -133,6 +152,8 @@ def check_arguments(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    noise: Sequence[Tensor | None] = (),
+    rates: Sequence[float] = (),
 ) -> tuple[list[Tensor | None], Any]:
     """All weights, missing biases as None, and the hidden size; RuntimeError for what can't be."""
     torch._check(cell in CELL_NUMBERS, lambda: f"fastrnn::layer: unknown cell {cell!r}")
@@ -167,11 +188,12 @@ def check_arguments(
         resets is None or (resets.dtype == torch.bool and resets.dim() == x.dim() - 1),
         lambda: "fastrnn::layer: resets must be bool, of x's shape without its features",
     )
-    hidden = weights[1].shape[1]
+    hidden = hidden_size(cell, weights)
     rows = info["num_gates"] * hidden
     mixed = x.dtype in _HALVES and weights[0].dtype == torch.float32
     weight_dtype = torch.float32 if mixed else x.dtype
-    shapes = [(rows, input_size), (rows, hidden), (rows,), (rows,)]
+    columns = info["num_operand_states"] * hidden
+    shapes = [(rows, input_size), (rows, columns), (rows,), (rows,)]
     shapes += [(info["num_unit_params"], hidden)]
     for index, weight in enumerate(full):
         if weight is not None:
@@ -184,7 +206,29 @@ def check_arguments(
         if state is not None:
             shape = (num_directions, batch_size, hidden)
             _check_shape(name, state, shape, x, x.dtype)
+    torch._check(
+        (len(noise) == len(rates) == 0)
+        or (len(noise) - 1 == len(rates) == info["num_states"] and min(rates, default=0) >= 0),
+        lambda: "fastrnn::layer: rates must hold a number for each state",
+    )
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    sequence = (*x.shape[:-1], num_directions * hidden)
+    for index, values in enumerate(noise):
+        if values is not None:
+            shape = sequence if index else (num_directions, batch_size, hidden)
+            _check_shape(f"noise {index}", values, shape, x, wide)
     return full, hidden
+
+
+def noise_of(
+    scale: Tensor | None, keep_h: Tensor | None, keep_c: Tensor | None, rates: Sequence[float]
+) -> tuple[Tensor | None, ...]:
+    """H's scale and a mask a state, or nothing without rates."""
+    return (scale, keep_h, keep_c)[: 1 + len(rates)] if rates else ()
+
+
+def has_zoneout(noise: Sequence[Tensor | None], rates: Sequence[float]) -> bool:
+    return any(rates) or any(mask is not None for mask in noise[1:])
 
 
 def check_backward(
@@ -203,8 +247,10 @@ def check_backward(
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     resets: Tensor | None = None,
+    noise: Sequence[Tensor | None] = (),
+    rates: Sequence[float] = (),
 ) -> tuple[list[Tensor | None], Any]:
-    extra = (lengths, batch_sizes, resets)
+    extra = (lengths, batch_sizes, resets, noise, rates)
     full, hidden = check_arguments(x, h0, c0, weights, cell, num_directions, *extra)
     sequence = (*x.shape[:-1], num_directions * hidden)
     state = state_shape(x, h0, batch_sizes, num_directions, hidden)
@@ -216,7 +262,8 @@ def check_backward(
     ):
         if grad is not None:
             _check_shape(name, grad, shape, x, x.dtype)
-    nbytes = reserve_bytes(cell, x.dtype, row_count(x), hidden, num_directions)
+    sizes = (row_count(x), hidden, num_directions)
+    nbytes = reserve_bytes(cell, x.dtype, *sizes, has_zoneout(noise, rates))
     torch._check(
         reserve.dtype == torch.uint8 and reserve.dim() == 1,
         lambda: "fastrnn::layer_backward: reserve must be bytes",

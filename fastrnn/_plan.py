@@ -44,7 +44,7 @@ class LayerPlan:
     itemsize: int
     weight_dtype: torch.dtype
     isa: int  # the reserve's layout depends on it, so backward must use the forward's
-    sizes: tuple[int, ...]  # seq_len, batch, input, hidden, directions[, rows]
+    sizes: tuple[int, ...]  # seq_len, batch, input, hidden, directions[, rows[, zoneout]]
     num_states: int
     x_layout: int
     y_layout: int
@@ -127,6 +127,7 @@ def layer_plan(
     num_directions: int,
     mixed: bool = False,
     uneven: Uneven | None = None,
+    zoneout: bool = False,
 ) -> LayerPlan:
     """Plan of one layer (all its directions) for an input of shape ``x_shape``.
 
@@ -157,6 +158,8 @@ def layer_plan(
             if y_layout == PACKED
             else _shape(y_layout, padded_steps, batch_size, width, 3)
         )
+    if zoneout:
+        sizes = (*sizes, 0)[:6] + (1,)
     y_strides = _time_major_strides(y_layout, y_shape)
     if x_layout == STEP:
         state_shape = y_shape
@@ -169,7 +172,7 @@ def layer_plan(
     rows = info["num_gates"] * hidden_size
     direction: tuple[tuple[int, ...], ...] = (
         (rows, input_size),
-        (rows, hidden_size),
+        (rows, info["num_operand_states"] * hidden_size),
         (rows,),
         (rows,),
     )
@@ -214,6 +217,7 @@ def stack_plan(
     num_directions: int,
     batch_first: bool,
     mixed: bool = False,
+    zoneout: bool = False,
 ) -> StackPlan | str:
     """Plan of a stack of layers, or the reason why there can be none."""
     if dtype not in _ITEM_SIZES:
@@ -227,9 +231,8 @@ def stack_plan(
         return "input is empty"
     layout = UNBATCHED if rank == 2 else BATCH_FIRST if batch_first else TIME_FIRST
     between = UNBATCHED if rank == 2 else TIME_FIRST  # layers hand on [T, B, F], as in torch
-    return _stack(
-        isa, cell, dtype, x_shape, layout, between, hidden_size, num_layers, num_directions, mixed
-    )
+    sizes = hidden_size, num_layers, num_directions
+    return _stack(isa, cell, dtype, x_shape, layout, between, *sizes, mixed, None, zoneout)
 
 
 @lru_cache(maxsize=1024)
@@ -245,6 +248,7 @@ def rows_plan(
     num_layers: int,
     num_directions: int,
     mixed: bool = False,
+    zoneout: bool = False,
 ) -> StackPlan | str:
     """`stack_plan` for sequences of different lengths; layers hand on rows in packed order."""
     if dtype not in _ITEM_SIZES:
@@ -253,19 +257,8 @@ def rows_plan(
         return f"input has {x_shape[-1]} features instead of {input_size}"
     if uneven.rows == 0 or 0 in x_shape:
         return "input is empty"
-    return _stack(
-        isa,
-        cell,
-        dtype,
-        x_shape,
-        layout,
-        PACKED,
-        hidden_size,
-        num_layers,
-        num_directions,
-        mixed,
-        uneven,
-    )
+    sizes = hidden_size, num_layers, num_directions
+    return _stack(isa, cell, dtype, x_shape, layout, PACKED, *sizes, mixed, uneven, zoneout)
 
 
 def _stack(
@@ -280,6 +273,7 @@ def _stack(
     num_directions: int,
     mixed: bool,
     uneven: Uneven | None = None,
+    zoneout: bool = False,
 ) -> StackPlan:
     layers: list[LayerPlan] = []
     for layer in range(num_layers):
@@ -296,6 +290,7 @@ def _stack(
                 num_directions,
                 mixed,
                 uneven,
+                zoneout,
             )
         )
     one = layers[0].state_shape
@@ -322,6 +317,7 @@ def step_plan(
     input_size: int,
     hidden_size: int,
     mixed: bool = False,
+    zoneout: bool = False,
 ) -> LayerPlan | str:
     """Plan of one step of a cell on [B, I] or [I], or the reason why there can be none."""
     if dtype not in _ITEM_SIZES:
@@ -332,4 +328,4 @@ def step_plan(
         return f"input has {x_shape[-1]} features instead of {input_size}"
     if 0 in x_shape:
         return "input is empty"
-    return layer_plan(isa, cell, dtype, x_shape, STEP, STEP, hidden_size, 1, mixed)
+    return layer_plan(isa, cell, dtype, x_shape, STEP, STEP, hidden_size, 1, mixed, zoneout=zoneout)

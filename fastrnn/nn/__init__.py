@@ -2,7 +2,8 @@
 
 `RNN`, `LSTM`, `GRU` and their cells have torch's constructors, parameters, ``state_dict``, results
 and errors; `fastrnn.convert` swaps them into a model that exists.  The others have the same form:
-`PeepholeLSTM`, `CoupledLSTM`, `MultiplicativeLSTM`, `UGRNN`, and by keyword
+`PeepholeLSTM`, `CoupledLSTM`, `MultiplicativeLSTM`, `UGRNN`, `LayerNormLSTM`, `LayerNormGRU`, and
+by keyword
 ``GRU(reset_after=False)`` and ``RNN(nonlinearity="sigmoid")``.
 """
 
@@ -11,6 +12,12 @@ from __future__ import annotations
 from fastrnn.nn.cells import GRUCell, LSTMCell, RNNCell
 from fastrnn.nn.coupled_lstm import CoupledLSTM, CoupledLSTMCell
 from fastrnn.nn.gru import GRU
+from fastrnn.nn.layer_norm import (
+    LayerNormGRU,
+    LayerNormGRUCell,
+    LayerNormLSTM,
+    LayerNormLSTMCell,
+)
 from fastrnn.nn.lstm import LSTM
 from fastrnn.nn.multiplicative_lstm import MultiplicativeLSTM, MultiplicativeLSTMCell
 from fastrnn.nn.peephole_lstm import PeepholeLSTM, PeepholeLSTMCell
@@ -26,6 +33,10 @@ __all__ = [
     "CoupledLSTMCell",
     "GRUCell",
     "LSTMCell",
+    "LayerNormGRU",
+    "LayerNormGRUCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
     "MultiplicativeLSTM",
     "MultiplicativeLSTMCell",
     "PeepholeLSTM",

@@ -22,7 +22,8 @@ from fastrnn._dispatch import (
 from fastrnn._layouts import BATCH_FIRST, PACKED, TIME_FIRST
 from fastrnn._native import core
 from fastrnn._operator_calls import host_lengths, is_eager, operators_refuse, run_operators
-from fastrnn._plan import CELL_INFO, CELL_NUMBERS, Uneven, rows_plan, stack_plan
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, LayerPlan, Uneven, rows_plan, stack_plan
+from fastrnn._regularizers import Rates, Regularizers, check_rates
 from fastrnn._rows import (
     Rows,
     pack,
@@ -48,6 +49,27 @@ class RecurrentLayer(RNNBase):
     # Where torch has no such cell, a loop of torch's operations does.
     torch_twin: ClassVar[type[RNNBase]]
     _num_states: ClassVar[int] = 1
+
+    # Regularizers inside the recurrence; `_regularizers` says what they do.
+    zoneout: float | tuple[float, ...] = 0.0
+    recurrent_dropout: float = 0.0
+    weight_drop: float = 0.0
+    _rates: Rates | None = None  # None where neither of the first two is asked for
+
+    def __init__(
+        self,
+        *args: Any,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        rates = check_rates(zoneout, recurrent_dropout, weight_drop, self._num_states)
+        super().__init__(*args, **kwargs)
+        if zoneout or recurrent_dropout:  # what is not asked for costs no attribute
+            self.zoneout, self.recurrent_dropout, self._rates = zoneout, recurrent_dropout, rates
+        if weight_drop:
+            self.weight_drop = weight_drop
 
     def forward(
         self,
@@ -82,7 +104,26 @@ class RecurrentLayer(RNNBase):
     @property
     def _in_torch(self) -> bool:
         """Whether torch has the cell, so that its layer computes the same."""
-        return self.mode in _TORCH_MODES
+        return self.mode in _TORCH_MODES and self._rates is None and not self.weight_drop
+
+    def extra_repr(self) -> str:
+        shown = {
+            "zoneout": self.zoneout,
+            "recurrent_dropout": self.recurrent_dropout,
+            "weight_drop": self.weight_drop,
+        }
+        given = (f", {name}={value}" for name, value in shown.items() if value)
+        return super().extra_repr() + "".join(given)
+
+    def _recurrent_weight(self, weight: Tensor | None) -> Tensor | None:
+        """weight_hh of a call, after weight drop."""
+        if weight is None or not self.weight_drop or not self.training:
+            return weight
+        return torch.dropout(weight, self.weight_drop, True)
+
+    def _draw(self, plan: LayerPlan, x: Tensor) -> Regularizers | None:
+        assert self._rates is not None
+        return self._rates.draw(plan.state_shape, plan.y_shape, x, self.training, plan.y_strides)
 
     def _compile_composed(self) -> bool:
         """Whether to compile a loop of steps: torch's LSTM operator has no compiled backward."""
@@ -172,6 +213,8 @@ class RecurrentLayer(RNNBase):
         kind = type(input)
         if kind is not Tensor and kind is not Parameter:  # fake, or some other subclass
             return f"input is a {kind.__name__}"
+        if self._rates is not None and not input.is_cpu:
+            return f"zoneout or recurrent_dropout on {input.device}"
         initial: tuple[Any, ...]
         if self._num_states == 1:
             initial = (hx,)
@@ -194,6 +237,7 @@ class RecurrentLayer(RNNBase):
             initial = cast_all(cast, initial)
             weights, mixed = cast_weights(cast, weights)
         num_directions = 2 if self.bidirectional else 1
+        zoneout = self._rates is not None and self._rates.any_zoneout
         if rows is None or rows.batch_sizes is None:
             plan = stack_plan(
                 core.isa_id(),
@@ -206,6 +250,7 @@ class RecurrentLayer(RNNBase):
                 num_directions,
                 self.batch_first,
                 mixed,
+                zoneout,
             )
         else:
             plan = rows_plan(
@@ -220,11 +265,13 @@ class RecurrentLayer(RNNBase):
                 self.num_layers,
                 num_directions,
                 mixed,
+                zoneout,
             )
         reason = engine_refuses(input, initial, weights, plan, self.proj_size)
         if reason is not None:
             return reason
-        return plan, input, initial, weights, self.dropout if self.training else 0.0, rows
+        draw = None if self._rates is None else self._draw
+        return plan, input, initial, weights, self.dropout if self.training else 0.0, rows, draw
 
     @never_compiled
     def _forward_engine(
@@ -262,6 +309,7 @@ class RecurrentLayer(RNNBase):
                     if weight is None:
                         return None
                 weights.append(weight)
+            weights[-len(names) + 1] = self._recurrent_weight(weights[-len(names) + 1])
             if len(names) == 2:
                 weights += (None, None)
         return weights
@@ -310,6 +358,8 @@ class RecurrentLayer(RNNBase):
             lengths,
             None,
             resets,
+            self._rates,
+            self.training,
         )
         y = y.transpose(0, 1) if self.batch_first else y
         if input.dim() == 2:
@@ -347,6 +397,8 @@ class RecurrentLayer(RNNBase):
             None,
             batch_sizes,
             None if resets is None else torch.as_tensor(resets),
+            self._rates,
+            self.training,
         )
         y, *finals = self._uncast((y, *finals), data, hx)
         final: Any = finals[0] if self._num_states == 1 else tuple(finals)
@@ -399,6 +451,8 @@ class RecurrentLayer(RNNBase):
             self.dropout if self.training else 0.0,
             None if rows is None else reset_steps(rows, x.device),
             None if uneven is None else uneven.batch_size,
+            self._rates,
+            self.training,
         )
         if not self._in_torch:
             y, *states = self._uncast((y, *states), x, hx)
@@ -451,6 +505,7 @@ class RecurrentLayer(RNNBase):
         layers: list[list[Tensor | None]] = [[] for _ in range(self.num_layers)]
         for index, names in enumerate(self._all_weights):
             given = {name.rsplit("_l", 1)[0]: getattr(self, name) for name in names}
+            given["weight_hh"] = self._recurrent_weight(given["weight_hh"])
             one = self._cell_weights(given)
             layers[index // directions] += [*one, *[None] * (5 - len(one))]
         return layers

@@ -38,7 +38,7 @@ class RecurrentCell(RNNCellBase):
     torch_twin: ClassVar[type[RNNCellBase]]
     _num_states: ClassVar[int] = 1
     _names: ClassVar[tuple[str, ...]] = _NAMES  # of the parameters, in the engine's order
-    _number: ClassVar[int]
+    _number: int  # the cell's
 
     def _cell(self) -> int | None:
         return self._number
@@ -140,7 +140,7 @@ class RecurrentCell(RNNCellBase):
         initial = () if hx is None else (hx,) if self._num_states == 1 else hx
         if type(initial) not in (tuple, list) or not all(isinstance(s, Tensor) for s in initial):
             return False
-        weights = [getattr(self, name) for name in self._names]
+        weights = self._engine_weights()
         if len(initial) not in (0, self._num_states) or (weights[2] is None) != (
             weights[3] is None
         ):
@@ -157,7 +157,7 @@ class RecurrentCell(RNNCellBase):
             STEP,
             input,
             states or (None,) * self._num_states,
-            [getattr(self, name) for name in self._names],
+            self._engine_weights(),
             1,
         )
         outputs = self._uncast(outputs, input, hx)

@@ -55,7 +55,8 @@ def check_weights(
     """Raise RuntimeError for weights of another shape, which operations might broadcast."""
     info = CELL_INFO[cell]
     rows = info["num_gates"] * hidden_size
-    expected: list[tuple[int, ...]] = [(rows, input_size), (rows, hidden_size), (rows,), (rows,)]
+    columns = info["num_operand_states"] * hidden_size
+    expected: list[tuple[int, ...]] = [(rows, input_size), (rows, columns), (rows,), (rows,)]
     expected.append((info["num_unit_params"], hidden_size))
     for weight, shape in zip(weights, expected, strict=False):
         if weight is not None and weight.shape != shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,9 @@ from fastrnn._plan import CELL_INFO
 from fastrnn.nn._base import RecurrentLayer
 from fastrnn.nn._cell_base import RecurrentCell
 
-__all__ = ["OwnCell", "OwnLayer", "TwoStateLayer"]
+__all__ = ["Combined", "OwnCell", "OwnLayer", "TwoStateLayer"]
+
+Combined = tuple[Tensor, "Tensor | None"]
 
 
 class OwnLayer(RecurrentLayer):
@@ -23,7 +25,7 @@ class OwnLayer(RecurrentLayer):
     and direction ``weight_ih``, ``weight_hh``, both biases, then those of `_further_shapes`.
     """
 
-    _kind: ClassVar[str]  # the cell's name
+    _kind: str  # the cell's name
 
     def __init__(
         self,
@@ -36,6 +38,10 @@ class OwnLayer(RecurrentLayer):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         # torch's checks and attributes; its parameters, which take no memory, are replaced.
         super().__init__(
@@ -48,6 +54,9 @@ class OwnLayer(RecurrentLayer):
             dropout,
             bidirectional,
             device="meta",
+            zoneout=zoneout,
+            recurrent_dropout=recurrent_dropout,
+            weight_drop=weight_drop,
         )
         for name in self._flat_weights_names:
             delattr(self, name)
@@ -68,10 +77,8 @@ class OwnLayer(RecurrentLayer):
             }
             if self.bias:
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-            further = self._further_shapes()
-            shapes |= further
+            shapes |= self._further_shapes()
             self._given_kinds = tuple(shapes)
-            self._kinds = (*_KINDS, *further)
             for suffix in ("", "_reverse")[:directions]:
                 names = [f"{kind}_l{layer}{suffix}" for kind in shapes]
                 for name, shape in zip(names, shapes.values(), strict=True):
@@ -85,8 +92,12 @@ class OwnLayer(RecurrentLayer):
         return {}
 
     def _cell_weights(self, given: dict[str, Tensor | None]) -> list[Tensor | None]:
-        """The cell's weights, biases and unit parameters: here the parameters themselves."""
-        return [given.get(kind) for kind in self._kinds]
+        """The cell's weights, biases and unit parameters."""
+        return _cell_weights(self, given)
+
+    def _combined(self, weight_hh: Tensor, further: dict[str, Tensor]) -> Combined:
+        """weight_hh and the unit parameters as the cell has them."""
+        return weight_hh, next(iter(further.values()), None)
 
     def _engine_weights(self) -> list[Tensor | None] | None:
         parameters = self._parameters
@@ -100,6 +111,7 @@ class OwnLayer(RecurrentLayer):
                     if weight is None:
                         return None
                 given[kind] = weight
+            given["weight_hh"] = self._recurrent_weight(given["weight_hh"])
             weights += self._cell_weights(given)
         return weights
 
@@ -138,8 +150,16 @@ class OwnCell(RecurrentCell):
             self.reset_parameters()
 
     def _further_shapes(self) -> dict[str, tuple[int, ...]]:
-        """As a layer's; `_names` has them, too."""
+        """As a layer's."""
         return {}
+
+    def _combined(self, weight_hh: Tensor, further: dict[str, Tensor]) -> Combined:
+        """As a layer's."""
+        return weight_hh, next(iter(further.values()), None)
+
+    def _engine_weights(self) -> list[Tensor | None]:
+        kinds = (*_KINDS, *self._further_shapes())
+        return _cell_weights(self, {kind: getattr(self, kind) for kind in kinds})
 
     @property
     def _in_torch(self) -> bool:
@@ -147,6 +167,30 @@ class OwnCell(RecurrentCell):
 
     def _uncast(self, states: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002, ARG002
         return _cast_outputs(states, input)
+
+
+def _cell_weights(
+    module: OwnLayer | OwnCell, given: dict[str, Tensor | None]
+) -> list[Tensor | None]:
+    """The weights, biases and unit parameters that a cell has, None for a missing bias."""
+    further: dict[str, Tensor] = {}
+    for kind, shape in module._further_shapes().items():
+        value = given[kind]
+        assert value is not None
+        if value.shape != shape:
+            raise RuntimeError(f"{kind} must have shape {shape}, got {tuple(value.shape)}")
+        further[kind] = value
+    weight_hh, units = given["weight_hh"], None
+    if further and weight_hh is not None:
+        rows = weight_hh.shape[0] // module.hidden_size * module.hidden_size
+        if weight_hh.shape != (rows, module.hidden_size):
+            expected = f"(*, {module.hidden_size})"
+            raise RuntimeError(
+                f"weight_hh must have shape {expected}, got {tuple(weight_hh.shape)}"
+            )
+        weight_hh, units = module._combined(weight_hh, further)
+    weights = [given["weight_ih"], weight_hh, given.get("bias_ih"), given.get("bias_hh")]
+    return weights if units is None else [*weights, units]
 
 
 def _cast_outputs(outputs: tuple[Tensor, ...], input: Any) -> tuple[Tensor, ...]:  # noqa: A002

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from fastrnn._plan import CELL_NUMBERS
-from fastrnn.nn._own import OwnCell, TwoStateLayer
+from fastrnn.nn._own import Combined, OwnCell, TwoStateLayer
 
 __all__ = ["PeepholeLSTM", "PeepholeLSTMCell"]
 
@@ -21,8 +24,11 @@ class PeepholeLSTM(TwoStateLayer):
         o    = s(W @ [x, h] + b + p_o*c')
         h'   = o*tanh(c')
 
-    The peepholes are a diagonal: one weight a unit and gate, p_i, p_f and p_o, the rows of
-    ``weight_peephole_l0`` [3, H], which follows the layer's biases.
+    The peepholes are a diagonal by default: one weight a unit and gate, p_i, p_f and p_o, the rows
+    of ``weight_peephole_l0`` [3, H], which follows the layer's biases.  With ``peephole="full"``
+    they are matrices, V_i @ c, V_f @ c and V_o @ c' in the place of p_i*c, p_f*c and p_o*c', one
+    after the other in ``weight_peephole_l0`` [3*H, H]: what texts mean that write
+    ``W @ [c, h, x]``.
 
     Arguments, shapes, ``lengths`` and ``resets``, initialization, dtypes and errors are those of
     `fastrnn.nn.LSTM`; there is no ``proj_size``, and ``peephole`` is by keyword only.
@@ -39,12 +45,20 @@ class PeepholeLSTM(TwoStateLayer):
     _kind = "peephole_lstm"
 
     def __init__(self, *args: Any, peephole: str = "diagonal", **kwargs: Any) -> None:
-        _check_peephole(peephole)
-        self.peephole = peephole
+        self.peephole = _checked(peephole)
+        self._kind = _CELLS[peephole]
         super().__init__(*args, **kwargs)
 
     def _further_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"weight_peephole": (3, self.hidden_size)}
+        return _shapes(self.peephole, self.hidden_size)
+
+    def _combined(self, weight_hh: Tensor, further: dict[str, Tensor]) -> Combined:
+        if self.peephole == "full":
+            return _beside(weight_hh, further["weight_peephole"]), None
+        return super()._combined(weight_hh, further)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + _shown(self.peephole)
 
 
 class PeepholeLSTMCell(OwnCell):
@@ -65,18 +79,44 @@ class PeepholeLSTMCell(OwnCell):
     """
 
     _num_states = 2
-    _names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
-    _number = CELL_NUMBERS["peephole_lstm"]
 
     def __init__(self, *args: Any, peephole: str = "diagonal", **kwargs: Any) -> None:
-        _check_peephole(peephole)
-        self.peephole = peephole
+        self.peephole = _checked(peephole)
+        self._number = CELL_NUMBERS[_CELLS[peephole]]
         super().__init__(*args, **kwargs)
 
     def _further_shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"weight_peephole": (3, self.hidden_size)}
+        return _shapes(self.peephole, self.hidden_size)
+
+    def _combined(self, weight_hh: Tensor, further: dict[str, Tensor]) -> Combined:
+        if self.peephole == "full":
+            return _beside(weight_hh, further["weight_peephole"]), None
+        return super()._combined(weight_hh, further)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + _shown(self.peephole)
 
 
-def _check_peephole(peephole: object) -> None:
-    if peephole != "diagonal":
-        raise ValueError(f"Unknown peephole '{peephole}'. Select 'diagonal'.")
+_CELLS = {"diagonal": "peephole_lstm", "full": "peephole_lstm_full"}
+
+
+def _checked(peephole: object) -> str:
+    if not isinstance(peephole, str) or peephole not in _CELLS:
+        raise ValueError(f"Unknown peephole '{peephole}'. Select from 'diagonal' or 'full'.")
+    return peephole
+
+
+def _shapes(peephole: str, hidden_size: int) -> dict[str, tuple[int, ...]]:
+    if peephole == "full":
+        return {"weight_peephole": (3 * hidden_size, hidden_size)}
+    return {"weight_peephole": (3, hidden_size)}
+
+
+def _shown(peephole: str) -> str:
+    return "" if peephole == "diagonal" else f", peephole={peephole}"
+
+
+def _beside(weight_hh: Tensor, peephole: Tensor) -> Tensor:
+    """The engine's weight_hh [4H, 2H], for [h, c]: nothing of c for g."""
+    first, output = peephole.split((2 * weight_hh.shape[1], weight_hh.shape[1]))
+    return torch.cat((weight_hh, torch.cat((first, torch.zeros_like(output), output))), 1)

@@ -16,7 +16,7 @@ from fastrnn._native import core
 from fastrnn._operators import layer as LAYER
 from fastrnn._operators import layer_backward as BACKWARD
 from fastrnn._operators_schema import reserve_bytes
-from fastrnn._plan import CELL_INFO, layer_plan
+from fastrnn._plan import CELL_INFO, CELL_NUMBERS, layer_plan
 
 NAMES = [info["name"] for info in CELL_INFO]
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -42,7 +42,8 @@ def arguments(
 
     rows, weights = info["num_gates"] * hidden, []
     for _ in range(directions):
-        weights += [draw(rows, input_size), draw(rows, hidden)]
+        columns = info["num_operand_states"] * hidden
+        weights += [draw(rows, input_size), draw(rows, columns)]
         weights += [draw(rows), draw(rows)] if bias else []
         weights += [draw(info["num_unit_params"], hidden)] if info["num_unit_params"] else []
     states = [draw(directions, batch_size, hidden) for _ in range(info["num_states"] * state)]
@@ -131,7 +132,8 @@ def test_same_numbers_as_eager(cell: str, directions: int) -> None:
     stacked = stacked[: len(weights) // directions]
     if directions == 1:
         stacked = weights
-    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole"]
+    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    names.append(CELL_INFO[CELL_NUMBERS[cell]]["unit_params"])
     options = dict(zip(names, stacked, strict=False), h0=h0)
     if c0 is not None:
         options["c0"] = c0
@@ -198,7 +200,9 @@ def test_reserve_is_large_enough_for_every_instruction_set(cell: str) -> None:
             plan = layer_plan(core.isa_id(), number, dtype, shape, 0, 0, hidden, directions)
             given = reserve_bytes(cell, dtype, seq_len * batch_size, hidden, directions)
             assert plan.reserve_bytes + 8 <= given
-            assert hidden % 16 or plan.reserve_bytes + 8 == given
+            # Halves round the float32 part up to 64 bytes; statistics of rows need not fill them.
+            rounded = dtype.itemsize == 2 and "norm" in cell
+            assert hidden % 16 or rounded or plan.reserve_bytes + 8 == given
     finally:
         fastrnn.use_isa(before)
 

@@ -18,9 +18,16 @@ from torch_twins import assert_equal_runs, flat, output_grads, run
 
 import fastrnn
 import fastrnn.nn
+from fastrnn import reference
 
 per_kind = pytest.mark.parametrize("kind", OWN)
-TWO_STATES = ("peephole_lstm", "coupled_lstm", "multiplicative_lstm")
+TWO_STATES = tuple(kind for kind in OWN if reference.CELLS[kind].num_states == 2)
+FURTHER = {
+    "peephole_lstm": ["weight_peephole"],
+    "peephole_lstm_full": ["weight_peephole"],
+    "layer_norm_gru": ["weight_norm_ih", "weight_norm_hh"],
+    "layer_norm_lstm": ["weight_norm_ih", "weight_norm_hh", "weight_norm_cell", "bias_norm_cell"],
+}
 STACK: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
 
 
@@ -167,18 +174,22 @@ def test_dropout_between_layers(kind: str, dropout: float) -> None:
 def test_parameters_are_named_and_drawn_as_torchs(kind: str) -> None:
     layer = make(kind, 3, 16, **STACK)
     kinds = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
-    kinds += ["weight_peephole"] if kind == "peephole_lstm" else []
+    kinds += FURTHER.get(kind, [])
     names = [f"{k}_l{n}{d}" for n in (0, 1) for d in ("", "_reverse") for k in kinds]
     assert list(layer.state_dict()) == names
     assert [name for name, _ in layer.named_parameters()] == names
     assert layer._flat_weights_names == names
     assert [len(weights) for weights in layer.all_weights] == [len(kinds)] * 4
-    values = torch.cat([p.detach().flatten() for p in layer.parameters()])
+    drawn = [p for name, p in layer.named_parameters() if "_norm_" not in name]
+    values = torch.cat([p.detach().flatten() for p in drawn])
     assert values.abs().max() <= 0.25
     assert values.abs().max() > 0.249
     assert values.std() == pytest.approx(0.25 / 3**0.5, rel=0.1)
     torch.manual_seed(0)
     expected = [torch.empty_like(p).uniform_(-0.25, 0.25) for p in layer.parameters()]
+    for value, (name, _) in zip(expected, layer.named_parameters(), strict=True):
+        if "_norm_" in name:
+            value.fill_(1 if name.startswith("weight") else 0)
     assert all(torch.equal(a, b) for a, b in zip(layer.parameters(), expected, strict=True))
     torch.manual_seed(0)
     layer.reset_parameters()
