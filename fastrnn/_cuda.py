@@ -104,6 +104,9 @@ class Only(NamedTuple):
         return cls(**given)
 
 
+NO_REGULARIZERS = "the CUDA engine has neither zoneout nor dropout on h yet"
+
+
 def enabled() -> bool:
     """Whether tensors on a GPU go to the engine at all."""
     return _switch.on
@@ -610,14 +613,22 @@ def refuses(
     return None
 
 
+def _need_nothing_drawn(draw: Any) -> None:
+    if draw is not None:  # layers refuse before they get here: never a silently wrong number
+        raise NotImplementedError(NO_REGULARIZERS)
+
+
 def run_step(
     plan: LayerPlan,
     x: Tensor,
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
+    draw: Any = None,
+    *,
     engine: Engine = device_engine,
 ) -> tuple[Tensor, ...]:
     """``(h',)`` or ``(h', c')`` of one step of a cell; as `_dispatch.run_step`."""
+    _need_nothing_drawn(draw)
     return _run_layer(engine, plan, None, x, initial, weights, _wants_grad(x, initial, weights))
 
 
@@ -628,9 +639,12 @@ def run_stack(
     weights: Sequence[Tensor | None],
     dropout: float = 0.0,
     rows: Rows | None = None,
+    draw: Any = None,
+    *,
     engine: Engine = device_engine,
 ) -> tuple[Tensor, ...]:
     """``(y, h_n[, c_n])`` of all layers; as `_dispatch.run_stack`."""
+    _need_nothing_drawn(draw)
     layers, count = plan.layers, len(plan.layers[0].weight_shapes)
     split: list[Sequence[Tensor | None]] = [
         [None] * len(layers) if state is None else state.split(layers[0].state_shape[0])

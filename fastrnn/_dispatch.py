@@ -165,7 +165,7 @@ def run_stack(
     ``draw`` makes a layer's regularizers.
     """
     if not x.is_cpu:
-        return _cuda.run_stack(plan, x, initial, weights, dropout, rows)
+        return _cuda.run_stack(plan, x, initial, weights, dropout, rows, draw)
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
         return _run_training(plan, x, initial, weights, dropout, rows, draw)
@@ -243,7 +243,7 @@ def run_step(
 ) -> tuple[Tensor, ...]:
     """``(h',)`` or ``(h', c')`` of one step of a cell."""
     if not x.is_cpu:
-        return _cuda.run_step(plan, x, initial, weights)
+        return _cuda.run_step(plan, x, initial, weights, draw)
     x, initial, weights, wanted = _prepared(x, initial, weights)
     if wanted:
         c0 = initial[1] if len(initial) == 2 else None

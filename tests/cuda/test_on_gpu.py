@@ -182,6 +182,15 @@ def test_nan_and_infinity_spread_as_in_torch() -> None:
     assert torch.equal(mine.isnan(), other.isnan())
 
 
+def test_what_is_not_there_goes_to_torch() -> None:
+    layer, x = fastrnn.nn.LSTM(3, 4, zoneout=0.5).cuda(), torch.randn(2, 1, 3, device="cuda")
+    assert "zoneout" in layer.refusal(x)
+    assert layer(x)[0].isfinite().all()
+    halves = fastrnn.nn.GRU(3, 4).cuda().half()
+    assert "half" in halves.refusal(x.half())
+    assert halves(x.half())[0].dtype == torch.float16
+
+
 def test_more_steps_than_16_bits_count() -> None:
     layer, x = fastrnn.nn.RNN(2, 8).cuda(), torch.randn(70_000, 1, 2, device="cuda")
     with torch.no_grad():

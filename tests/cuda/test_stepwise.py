@@ -168,6 +168,12 @@ def test_what_is_not_there_is_refused_with_a_reason() -> None:
         assert "built without CUDA" in core.cuda.refuses(CELL_NUMBERS["lstm"], 4)
 
 
+def test_regularizers_are_never_left_out_silently(emulated: Emulated) -> None:
+    layer = fastrnn.nn.LSTM(3, 4, zoneout=0.5)
+    with pytest.raises(NotImplementedError, match="zoneout"):
+        emulated(layer, torch.randn(2, 1, 3))
+
+
 def test_the_emulation_itself() -> None:
     passed, failed = core.testing.emulated.test_emulation()
     assert passed > 100
