@@ -72,6 +72,8 @@ def exact_and_plain(case: Case) -> tuple[Values, Values]:
 def compare_within_budget(case: Case, isa: str) -> None:
     # NumPy's products are fused multiply-adds; generic code has none and rounds every product.
     factor = 3.0 if isa == "generic" else 2.0
+    if case.cell in NORMALIZED:  # each rounding of a product counts as often as the row's deviation
+        factor = 8.0  # is small: of three gates of one unit, 7.3 times
     exact, theirs = exact_and_plain(case)
     ours = run_ops(case.cell, case.arguments(np.float32), case.output_gradients(np.float32))
     assert ours.keys() == exact.keys()

@@ -32,7 +32,10 @@ def test_gradients_match_finite_differences(cell: str, num_directions: int) -> N
             array[index] = kept
             numeric[index] = (above - below) / (2 * step)
         # Central differences err by O(step^2), and by roundings of the loss over the step.
-        np.testing.assert_allclose(result[f"grad_{name}"], numeric, atol=1e-8, err_msg=name)
+        rtol = 1e-6 if cell in NORMALIZED else 1e-7  # their third derivatives are large
+        np.testing.assert_allclose(
+            result[f"grad_{name}"], numeric, rtol=rtol, atol=1e-8, err_msg=name
+        )
 
 
 def test_one_step_by_hand() -> None:

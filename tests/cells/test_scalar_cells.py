@@ -91,4 +91,7 @@ def test_float32(cell: str, num_directions: int) -> None:
     theirs = run_plain_float32(cell, arguments, gradients)
     ours = run_scalar(case, arguments, gradients)
     for name, value in exact.items():
-        assert_within_budget(ours[name], theirs[name], value, name=f"{name} of {case}")
+        factor = 4.0 if cell in NORMALIZED else 2.0
+        assert_within_budget(
+            ours[name], theirs[name], value, name=f"{name} of {case}", factor=factor
+        )
