@@ -253,6 +253,10 @@ class testing:
             """Of the order in which threads run."""
 
         @staticmethod
+        def set_resident_blocks(blocks: int) -> None:
+            """The most that a cooperative launch may have; it is refused if it has more."""
+
+        @staticmethod
         def test_emulation() -> tuple[int, int]:
             """The emulation's own tests: how many checks passed, and how many failed."""
 

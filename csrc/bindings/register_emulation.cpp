@@ -10,6 +10,7 @@ void register_emulation(py::module_& testing) {
   py::module_ m = testing.def_submodule("emulated", "The CUDA engine on an emulated GPU; addresses are the host's.");
   define_recurrent(m, &testing::emulated_engine);
   m.def("set_seed", [](uint64_t seed) { emulation::settings().seed = seed; });
+  m.def("set_resident_blocks", [](int blocks) { emulation::settings().resident_blocks = blocks; });
   m.def("test_emulation", [] {
     const int passed = testing::passed, failed = testing::failed;
     testing::test_emulation();

@@ -2,6 +2,7 @@
 // The CUDA engine's way in, without CUDA's headers. The same table of functions exists for the GPU and, in tests, for
 // the emulation.
 
+#include <stdexcept>
 #include <string>
 
 #include "cuda/plan.h"
@@ -9,6 +10,12 @@
 
 namespace fastrnn {
 namespace cuda {
+
+/// A launch that does not fit what this context grants (fewer multiprocessors than the GPU has, for one). Nothing ran.
+class LaunchRefused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 /// How a call runs: the plan's placement, and the memory that it needs.
 struct Running {
@@ -19,7 +26,8 @@ struct Running {
   void* stream;  // a cudaStream_t, as torch gives it
 };
 
-/// Calls return before they have run. They throw std::runtime_error with CUDA's words.
+/// Calls return before they have run. They throw std::runtime_error with CUDA's words. Where a persistent launch is
+/// refused they run step by step.
 struct Engine {
   /// Why a cell does not run here, or null. number: kFloat32 or kFloat64.
   const char* (*refuses)(int cell, int number);

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include "cuda/engine.h"
 #include "cuda/errors.h"
 
 #define FASTRNN_BACKEND cuda_kernels
@@ -93,14 +94,30 @@ inline void clear(void* data, int64_t bytes, Stream stream) {
   need_success(cudaMemsetAsync(data, 0, size_t(bytes), stream));
 }
 
+/// As need_success, for what comes before or with a launch.
+inline void need_launch(cudaError_t error) {
+  switch (error) {
+    case cudaErrorCooperativeLaunchTooLarge:
+    case cudaErrorInvalidClusterSize:
+    case cudaErrorInvalidConfiguration:
+    case cudaErrorInvalidValue:
+    case cudaErrorLaunchOutOfResources:
+    case cudaErrorNotSupported:
+      cudaGetLastError();  // it would stay for the next call
+      throw cuda::LaunchRefused(std::string("CUDA error: ") + cudaGetErrorString(error));
+    default:
+      need_success(error);
+  }
+}
+
 /// Throws where the launch is refused; what happens later shows in later calls of CUDA, as everywhere.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Stream stream, const Arguments&... arguments) {
   constexpr int kWithoutAsking = 48 << 10;
   const void* const address = reinterpret_cast<const void*>(kernel);
   if (shape.shared_bytes > kWithoutAsking)
-    need_success(cudaFuncSetAttribute(address, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes));
-  if (shape.cluster > 8) need_success(cudaFuncSetAttribute(address, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
+    need_launch(cudaFuncSetAttribute(address, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes));
+  if (shape.cluster > 8) need_launch(cudaFuncSetAttribute(address, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
   cudaLaunchAttribute attributes[2];
   unsigned count = 0;
   if (shape.cluster > 1) {
@@ -121,7 +138,7 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Stream stre
   config.stream = stream;
   config.attrs = attributes;
   config.numAttrs = count;
-  need_success(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
+  need_launch(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
 }
 
 }  // namespace cuda_kernels

@@ -33,7 +33,11 @@ void run_call(int cell, int number, const Call& call, const cuda::Running& how, 
     work.counters = static_cast<uint32_t*>(how.scratch);
     work.ring = reinterpret_cast<float*>(static_cast<char*>(how.scratch) + counters);
   }
-  run_persistent(cell, call, place, work, stream);
+  try {
+    run_persistent(cell, call, place, work, stream);
+  } catch (const cuda::LaunchRefused&) {
+    run_stepwise(cell, number, call, how.offsets, stream);
+  }
 }
 
 }  // namespace FASTRNN_BACKEND

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "cuda/engine.h"
 #include "testing/cuda_emulation.h"
 
 #define FASTRNN_BACKEND cuda_emulated
@@ -52,7 +53,11 @@ inline void clear(void* data, int64_t bytes, Stream) { memset(data, 0, size_t(by
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Stream, const Arguments&... arguments) {
-  emulation::launch(shape, [&] { kernel(arguments...); });
+  try {
+    emulation::launch(shape, [&] { kernel(arguments...); });
+  } catch (const emulation::Refused& refused) {
+    throw cuda::LaunchRefused(refused.what());
+  }
 }
 
 }  // namespace cuda_emulated

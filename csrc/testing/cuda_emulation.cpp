@@ -219,9 +219,9 @@ class Scheduler {
     const Settings& machine = settings();
     if (shape_.blocks < 1 || shape_.threads < 1 || shape_.threads > 1024) throw Error("invalid configuration argument");
     if (shape_.cluster < 1 || shape_.blocks % shape_.cluster) throw Error("blocks are no multiple of the cluster");
-    if (shape_.shared_bytes > machine.shared_per_block) throw Error("too much shared memory");
+    if (shape_.shared_bytes > machine.shared_per_block) throw Refused("too much shared memory");
     if (shape_.cooperative && shape_.blocks > machine.resident_blocks)
-      throw Error("too many blocks in cooperative launch");
+      throw Refused("too many blocks in cooperative launch");
   }
 
   void run_clusters(const int* numbers, size_t count) {

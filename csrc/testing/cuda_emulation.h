@@ -39,6 +39,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A launch that asks for more than the machine has. Nothing ran.
+class Refused : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Runs the body once for each thread. Throws Error; memory that stuck threads hold is then lost.
 void launch(const LaunchShape& shape, const std::function<void()>& body);
 

@@ -105,6 +105,21 @@ def test_a_batch_does_not_change_its_rows(emulated: Emulated) -> None:
     np.testing.assert_array_equal(alone["output 2"], whole["output 2"][3:])
 
 
+def test_a_refused_launch_runs_step_by_step(emulated: Emulated) -> None:
+    """As under MPS, where a context has fewer multiprocessors than the GPU."""
+    given = arguments("peephole_lstm", 3, 4, 3, 9)
+    only = "mode=grid,slices=3,group_rows=2"
+    wanted = emulated(lambda: run("peephole_lstm", given, torch.float32), only="mode=stepwise")
+    core.testing.emulated.set_resident_blocks(5)  # of 6
+    try:
+        found = emulated(lambda: run("peephole_lstm", given, torch.float32), only=only)
+        assert_planned(emulated, only)
+    finally:
+        core.testing.emulated.set_resident_blocks(1 << 20)
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_plans_of_other_calls_are_refused() -> None:
     caps = _cuda.emulated_engine.caps(0)
     lstm = CELL_NUMBERS["lstm"]
