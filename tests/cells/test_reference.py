@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layer_cases import CELLS, Case, run_reference
+from layer_cases import CELLS, NORMALIZED, Case, run_reference
 
 from fastrnn import reference
 
