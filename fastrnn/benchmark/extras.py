@@ -3,7 +3,8 @@
 ``overhead``: one step of one sequence through small layers and cells, one thread, where the time
 is that of Python and of autograd.  ``compile``: layers under ``torch.compile``, ours as one graph
 against torch's, which breaks its graph at each of its layers, and against our own eager calls.
-``bf16``: bfloat16 layers against torch's, and against our own in float32.
+``bf16``: bfloat16 layers against torch's, and against our own in float32.  ``cells``: layers that
+torch lacks, in `fastrnn.benchmark.cells`.
 Answers are held to the error budget first, as in the table of shapes.
 """
 
@@ -21,13 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastrnn.benchmark import check, timing
+from fastrnn.benchmark import cells, check, timing
+from fastrnn.benchmark.cells import CELLS
 from fastrnn.benchmark.pair import OURS, TORCH, Subject, make_pair, namespaces
 from fastrnn.benchmark.runner import use_threads
 from fastrnn.benchmark.shapes import FLOOR_THREADS, LAYERS, MODES, OTHER, TRAINING, Shape
 
 OVERHEAD, COMPILE, BF16 = "overhead", "compile", "bf16"
-GROUPS = (OVERHEAD, COMPILE, BF16)
+GROUPS = (OVERHEAD, COMPILE, BF16, CELLS)
 #: Our eager layer beside both compiled ones.
 EAGER = "fastrnn eager"
 #: Our float32 layer beside both bfloat16 ones, and how much faster ours in bfloat16 should be where
@@ -35,7 +37,7 @@ EAGER = "fastrnn eager"
 FLOAT32, FLOAT32_GOAL, FLOAT32_HIDDEN = "fastrnn float32", 1.6, 256
 
 TINY_STEP = Shape(OTHER, 1, 64, 1)
-CELLS = ("LSTMCell", "GRUCell", "RNNCell")
+STEPS = ("LSTMCell", "GRUCell", "RNNCell")
 COMPILED_SHAPES = (
     TINY_STEP,
     Shape(OTHER, 8, 64, 50),
@@ -73,6 +75,10 @@ class Settings:
     backend: str = "inductor"
     half_shapes: tuple[Shape, ...] = HALF_SHAPES
     half_threads: int = FLOOR_THREADS
+    cell_shapes: tuple[Shape, ...] = cells.SHAPES
+    cell_threads: int = FLOOR_THREADS
+    #: Loops of more steps have their step compiled, not the whole.
+    whole_loops: int = 100
 
 
 class CellSubject(Subject):
@@ -135,7 +141,7 @@ def overhead(settings: Settings) -> Iterator[Row]:
         (layer.title, functools.partial(make_pair, cell, TINY_STEP, settings.seed))
         for cell, layer in LAYERS.items()
     ]
-    pairs += [(name, functools.partial(cell_pair, name, settings.seed)) for name in CELLS]
+    pairs += [(name, functools.partial(cell_pair, name, settings.seed)) for name in STEPS]
     for name, build in pairs:
         subjects, judge = build()
         for mode in settings.modes:
@@ -192,6 +198,7 @@ RUN: dict[str, Callable[[Settings], Iterator[Row]]] = {
     OVERHEAD: overhead,
     COMPILE: compiled,
     BF16: halves,
+    CELLS: cells.measure,
 }
 
 
@@ -212,7 +219,9 @@ def run(
 def count(group: str, settings: Settings) -> int:
     """How many rows `run` gives."""
     if group == OVERHEAD:
-        return (len(LAYERS) + len(CELLS)) * len(settings.modes)
+        return (len(LAYERS) + len(STEPS)) * len(settings.modes)
+    if group == CELLS:
+        return cells.count(settings)
     if group == BF16:
         return len(settings.half_shapes) * len(HALF_CELLS) * len(settings.modes)
     return len(settings.compiled_shapes) * len(COMPILED_CELLS) * len(settings.modes)
@@ -220,6 +229,8 @@ def count(group: str, settings: Settings) -> int:
 
 def table(group: str, rows: list[Row]) -> str:
     """A group's rows in markdown, microseconds a call."""
+    if group == CELLS:
+        return cells.table(rows)
     who = [TORCH, OURS, *{COMPILE: [EAGER], BF16: [FLOAT32]}.get(group, [])]
     titles = {TORCH: "torch", OURS: "fastrnn", EAGER: "fastrnn, eager"}
     titles[FLOAT32] = "fastrnn, float32"
@@ -241,6 +252,7 @@ TITLES = {
     OVERHEAD: "A call with hardly any arithmetic (T = 1, B = 1, H = 64), 1 thread",
     COMPILE: "Under `torch.compile`",
     BF16: "bfloat16",
+    CELLS: "Layers that torch lacks, against the best of loops of steps",
 }
 INTRODUCTIONS = {
     OVERHEAD: "What a call costs without arithmetic to speak of: one step of one sequence, "
@@ -251,18 +263,23 @@ INTRODUCTIONS = {
 }
 
 
+def _groups(result: dict[str, Any]) -> list[tuple[str, list[Row]]]:
+    return [(group, rows) for group, rows in result.get("extras", {}).items() if rows]
+
+
 def summary(result: dict[str, Any]) -> str:
     """The tables of all groups that a run has; nothing if it has none."""
     parts = []
-    for group, rows in result.get("extras", {}).items():
-        parts += [INTRODUCTIONS[group], table(group, rows)]
+    for group, rows in _groups(result):
+        text = cells.introduction(rows) if group == CELLS else INTRODUCTIONS[group]
+        parts += [text, table(group, rows)]
     return "\n\n".join(parts)
 
 
 def brief(result: dict[str, Any]) -> str:
     """A table of how all groups that a run has come out; nothing if it has none."""
     lines = []
-    for group, rows in result.get("extras", {}).items():
+    for group, rows in _groups(result):
         worst = min(rows, key=lambda row: float(row["ratio"]))
         met = sum(row["ratio"] >= row["floor"] for row in rows)
         lines.append(
@@ -284,6 +301,8 @@ def problems(result: dict[str, Any]) -> list[str]:
             where = f"{group}: {row['layer']} {row['shape']} {row['mode']}"
             if row["wrong_answers"]:
                 lines.append(f"{where}: wrong answers in {', '.join(row['wrong_answers'])}")
+            elif group == CELLS:
+                lines += [f"{where}: {text}" for text in cells.problems(row)]
             elif row["ratio"] < row["floor"]:
                 lines.append(
                     f"{where}: {row['ratio']:.2f} of torch's speed, floor {row['floor']:g}"

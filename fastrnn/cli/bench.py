@@ -37,7 +37,9 @@ def bench(
     ] = None,
     group: Annotated[
         list[str] | None,
-        typer.Option(help="padded, packed, overhead, compile, bf16; none: padded and packed."),
+        typer.Option(
+            help="padded, packed, overhead, compile, bf16, cells; none: padded and packed."
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option(help="Exit 1 if a row misses its floor.")] = False,
 ) -> None:
@@ -72,8 +74,19 @@ def bench(
             compiled_shapes=extras.COMPILED_SHAPES[: 1 if self_check else None],
             half_shapes=extras.HALF_SHAPES[: 1 if self_check else None],
             half_threads=max(settings.threads),
+            cell_shapes=_cell_shapes(self_check, shape),
+            cell_threads=max(settings.threads),
         )
         _bench(settings, dict.fromkeys(others, beside), output, strict)
+
+
+def _cell_shapes(toy: bool, parts: list[str] | None) -> Any:
+    from fastrnn.benchmark import cells, shapes
+
+    if toy:
+        return (shapes.SELF_CHECK[0],)
+    chosen = [s for s in cells.SHAPES if not parts or set(parts) & set(s.name.split())]
+    return tuple(chosen)
 
 
 def _known(what: str, given: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
