@@ -536,324 +536,37 @@ class BackwardPass {
 
   /// From d_h of whole rows to the gradients of the products. Each of the two normalizations needs sums over a row
   /// before it can go on; threads that own units add up those of each other's blocks, always in the same order.
-  void run_normalized(Range rows) {
-    const bool shared = plan_.split.units > 1;
-    if constexpr (Cell::kNormalizesState) {
-      for (int64_t row = rows.begin; row < rows.end; ++row) output_gradients(row);
-      if (shared) barrier_->wait();
-    }
-    for (int64_t row = rows.begin; row < rows.end; ++row) normalized_gate_gradients(row);
-    if (shared) barrier_->wait();
-    for (int64_t row = rows.begin; row < rows.end; ++row) product_gradients(row);
-  }
-
-  const T* statistics(int64_t row) const { return reserve_ + plan_.layout.statistics() + row * kRowStatistics; }
-
+  void run_normalized(Range rows);
+  const T* statistics(int64_t row) const;
   /// Of one row: `which` is 0 for the state's sums, 1 for those of the gates.
-  T* sums_of_row(int which, int64_t row) const {
-    return base_ + plan_.sums + (which * args_.shape.batch + row) * plan_.layout.padded * 2;
-  }
-
-  NormGradient<T> norm_gradient(int which, int64_t row, T scale, T size) const {
-    const T* sums = sums_of_row(which, row);
-    V d(T(0)), product(T(0));
-    for (int64_t block = 0; block < plan_.layout.blocks; ++block, sums += 2 * W) {
-      d = d + V::load(sums);
-      product = product + V::load(sums + W);
-    }
-    return {scale, sum_of_lanes(d) / size, sum_of_lanes(product) / size};
-  }
-
-  T* d_unit_params(int64_t chunk, int64_t block) const {
-    return base_ + plan_.d_p[set_] + chunk * plan_.d_p_row + block * Cell::kUnitParams * W;
-  }
-
+  T* sums_of_row(int which, int64_t row) const;
+  NormGradient<T> norm_gradient(int which, int64_t row, T scale, T size) const;
+  T* d_unit_params(int64_t chunk, int64_t block) const;
   /// The state before zoneout, normalized.
-  FASTRNN_INLINE V normalized_state(int64_t row, int64_t unit) const {
-    const T* const state = regularizers_.any_zoneout() ? candidates(1) : states_after(step_);
-    const T* const of = statistics(steps_.first(time_) + row);
-    return (V::load(state + row * plan_.layout.padded + unit) - V(of[2])) * V(of[3]);
-  }
-
-  __attribute__((noinline)) void output_gradients(int64_t row) {
-    if constexpr (Cell::kNormalizesState) {
-      const int64_t padded = plan_.layout.padded;
-      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-        const int64_t unit = block * W;
-        const int units = clip_lanes(args_.shape.hidden - unit, W);
-        Unit it;
-        load_unit(it, row, block, previous_.hidden(row), state_before(row));
-        V d_h = V::load(base_ + plan_.d_hidden + row * padded + unit);
-        if (regularizers_.zones_out(0)) d_h = d_h - d_h * regularizers_.kept(0, time_, row, unit, units);
-        const V n = normalized_state(row, unit);
-        Pack<V, Cell::kUnitParams> d_p;
-        V d_n = Cell::template backward_output<V>(it.reserve, it.params, n, d_h, d_p);
-        if (units < W) d_n = keep_first(d_n, units);
-        d_n.store(base_ + plan_.d_norm + row * padded + unit);
-        T* const sums = sums_of_row(0, row) + block * 2 * W;
-        d_n.store(sums);
-        (units < W ? keep_first(d_n * n, units) : d_n * n).store(sums + W);
-        T* const out = d_unit_params(chunk_row(time_) + row, block);
-#pragma GCC unroll 8
-        for (int i = 2 * Cell::kGates; i < Cell::kUnitParams; ++i) d_p[i].store(out + i * W);
-      }
-    }
-  }
-
-  __attribute__((noinline)) void normalized_gate_gradients(int64_t row) {
-    if constexpr (kNormalizes) {
-      constexpr int kGates = Cell::kGates, kSplit = Cell::kPhaseSplit[0];
-      const LayerShape& s = args_.shape;
-      const int64_t padded = plan_.layout.padded, chunk = chunk_row(time_) + row, saved = steps_.first(time_) + row;
-      const bool reset = previous_.resets(row);
-      NormGradient<T> of_state{};
-      if constexpr (Cell::kNormalizesState) of_state = norm_gradient(0, row, statistics(saved)[3], T(s.hidden));
-      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-        const int64_t unit = block * W;
-        const int units = clip_lanes(s.hidden - unit, W);
-        Unit it;
-        load_unit(it, row, block, previous_.hidden(row), state_before(row));
-        Pack<V, Cell::kStates> next, d_next, d_prev, d_kept;
-        d_next[0] = V::load(base_ + plan_.d_hidden + row * padded + unit);
-        load_results(row, y_row(time_, row), unit, units, next, d_next, d_kept);
-        if constexpr (Cell::kNormalizesState) {
-          next[0] = normalized_state(row, unit);
-          d_next[1] = d_next[1] + of_state(V::load(base_ + plan_.d_norm + row * padded + unit), next[0]);
-        }
-        Pack<V, kGates> d_a, d_input;
-        Pack<V, kSplit> d_x;
-        Pack<V, Cell::kUnitParams> unused;
-        Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_x, unused);
-        if (!Cell::kHiddenCarry) d_prev[0] = V(T(0));
-        store_previous(row, unit, d_prev, d_kept, reset);
-        store_scaled(it.prev[0], row, unit, units);
-
-        const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
-        T* const d_params = d_unit_params(chunk, block);
-        V sum(T(0)), product(T(0));
-        Pack<V, kGates> d_n;
-#pragma GCC unroll 8
-        for (int g = 0; g < kGates; ++g) {
-          if (units < W) d_a[g] = keep_first(d_a[g], units);
-          d_input[g] = g < kGates - kSplit ? d_a[g] : d_x[g - (kGates - kSplit)];
-          const V of_input = V::load(normalized + g * W), of_hidden = V::load(normalized + (kGates + g) * W);
-          (d_input[g] * of_input).store(d_params + g * W);
-          (d_a[g] * of_hidden).store(d_params + (kGates + g) * W);
-          d_n[g] = d_a[g] * it.params[kGates + g];
-          sum = sum + d_n[g];
-          product = fma(d_n[g], of_hidden, product);
-        }
-        store_gates<kGates>(d_a, units, base_ + plan_.d_bias_h[set_] + (chunk * padded + unit) * kGates);
-        store_gates<kGates>(d_input, units, base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + unit * kGates);
-        store_gates<kGates>(d_n, units, base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + unit * kGates);
-        T* const sums = sums_of_row(1, row) + block * 2 * W;
-        (units < W ? keep_first(sum, units) : sum).store(sums);
-        (units < W ? keep_first(product, units) : product).store(sums + W);
-      }
-    }
-  }
-
+  FASTRNN_INLINE V normalized_state(int64_t row, int64_t unit) const;
+  __attribute__((noinline)) void output_gradients(int64_t row);
+  __attribute__((noinline)) void normalized_gate_gradients(int64_t row);
   /// The recurrent part: from the gradients of its normalized values to those of the products.
-  __attribute__((noinline)) void product_gradients(int64_t row) {
-    constexpr int kGates = Cell::kGates;
-    const int64_t chunk = chunk_row(time_) + row, saved = steps_.first(time_) + row;
-    const NormGradient<T> of = norm_gradient(1, row, statistics(saved)[1], T(args_.shape.hidden) * T(kGates));
-    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-      const T* const n = saved_values(saved, block) + (Cell::kReserve + kGates) * W;
-      T* const d = base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + block * kGates * W;
-      Pack<V, kGates> result;
-#pragma GCC unroll 8
-      for (int g = 0; g < kGates; ++g) result[g] = of(V::load(d + g * W), V::load(n + g * W));
-      store_gates<kGates>(result, clip_lanes(args_.shape.hidden - block * W, W), d);
-    }
-  }
-
+  __attribute__((noinline)) void product_gradients(int64_t row);
   /// The same for the input's part, for a whole chunk; in d_x_gates.
-  __attribute__((noinline)) void normalize_input_gradients() {
-    constexpr int kGates = Cell::kGates;
-    const LayerShape& s = args_.shape;
-    const Range mine = share(chunk_size(), member_, members_);
-    for (int64_t chunk = mine.begin; chunk < mine.end; ++chunk) {
-      const int64_t saved = chunk_row_ + chunk;
-      T* const row = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row;
-      V sums[2] = {V(T(0)), V(T(0))};
-      for (int64_t block = 0; block < plan_.layout.blocks; ++block) {
-        const int units = clip_lanes(s.hidden - block * W, W);
-        const T* const params = base_ + plan_.unit_params + block * Cell::kUnitParams * W;
-        const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
-        V sum(T(0)), product(T(0));
-#pragma GCC unroll 8
-        for (int g = 0; g < kGates; ++g) {
-          T* const at = row + (block * kGates + g) * W;
-          const V d_n = V::load(at) * V::load(params + g * W);
-          d_n.store(at);
-          sum = sum + d_n;
-          product = fma(d_n, V::load(normalized + g * W), product);
-        }
-        sums[0] = sums[0] + (units < W ? keep_first(sum, units) : sum);
-        sums[1] = sums[1] + (units < W ? keep_first(product, units) : product);
-      }
-      const T size = T(s.hidden) * T(kGates);
-      const NormGradient<T> of{statistics(saved)[0], sum_of_lanes(sums[0]) / size, sum_of_lanes(sums[1]) / size};
-      for (int64_t block = 0; block < plan_.layout.blocks; ++block) {
-        const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
-        T* const at = row + block * kGates * W;
-        Pack<V, kGates> result;
-#pragma GCC unroll 8
-        for (int g = 0; g < kGates; ++g) result[g] = of(V::load(at + g * W), V::load(normalized + g * W));
-        store_gates<kGates>(result, clip_lanes(s.hidden - block * W, W), at);
-      }
-    }
-  }
+  __attribute__((noinline)) void normalize_input_gradients();
 
   // -- after a chunk ----------------------------------------------------------------------------------------------
 
-  void accumulate_gradients() {
-    const LayerShape& s = args_.shape;
-    const Parameters& d = args_.d_params[direction_];
-    const T* d_x_gates = base_ + plan_.d_x_gates[set_];
-    if constexpr (kPairs) pair_rows();
-    WeightGradients<T, Product> sums{
-        member_, members_, 0, panel_, s.hidden, plan_.layout.blocks, chunk_size(), chunk_stop_ == s.seq_len};
-    auto cursor = first_of_chunk();
-    sums.vector({d_x_gates, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.bias_ih));
-    if constexpr (kNormalizes) {
-      sums.vector({base_ + plan_.d_bias_h[set_], plan_.layout.padded * Cell::kGates, 0, Cell::kGates},
-                  static_cast<T*>(d.bias_hh));
-      barrier_->wait();
-      normalize_input_gradients();
-      barrier_->wait();
-    }
-    const T* const x_factors = kPairs ? base_ + plan_.d_x_pairs : d_x_gates;
-    sums.matrix({x_factors, plan_.d_x_row, 0, Cell::kGates}, static_cast<T*>(d.weight_ih), s.input, s.input,
-                [&](int64_t chunk) {
-                  if (chunk == 0) cursor = first_of_chunk();
-                  const T* const x = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
-                  cursor.next();
-                  return x;
-                });
-    int first_gate = 0;
-    for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      const GateGradients<T> gates{base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], first_gate,
-                                   Cell::kPhaseGates[phase]};
-      GateGradients<T> factors = gates;
-      if (kPairs) factors.data = base_ + plan_.d_h_pairs[phase];
-      T* const d_weight = static_cast<T*>(d.weight_hh);
-      const bool second = phase == 1 && !kStateOperand;  // the operand is what the first phase has made
-      sums.matrix(factors, d_weight, s.hidden, kParts * s.hidden,
-                  [&](int64_t chunk) { return second ? made_operand(chunk) : operand_of_hidden(chunk, cursor); });
-      if constexpr (kStateOperand)
-        sums.matrix(factors, d_weight ? d_weight + s.hidden : nullptr, s.hidden, kParts * s.hidden,
-                    [&](int64_t chunk) { return phase ? made_operand(chunk) : operand_of_state(chunk, cursor); });
-      if (!kNormalizes) sums.vector(gates, static_cast<T*>(d.bias_hh));
-      first_gate += Cell::kPhaseGates[phase];
-    }
-    if (Cell::kUnitParams > 0)
-      sums.vector({base_ + plan_.d_p[set_], plan_.d_p_row, 0, Cell::kUnitParams}, static_cast<T*>(d.unit_params));
-    if (args_.d_x.data) input_gradients();
-  }
-
-  const T* made_operand(int64_t chunk) const { return base_ + plan_.operand[set_] + chunk * plan_.layout.padded; }
-
+  void accumulate_gradients();
+  const T* made_operand(int64_t chunk) const;
   /// h before the steps of the chunk's rows, which must be asked for in order.
-  const T* operand_of_hidden(int64_t chunk, StepRows::Cursor& cursor) {
-    if (regularizers_.scales_hidden()) return base_ + plan_.scaled[set_] + chunk * plan_.layout.padded;
-    enter_row(chunk, cursor);
-    const T* const hidden = previous_.hidden(cursor.row);
-    cursor.next();
-    return hidden;
-  }
-
+  const T* operand_of_hidden(int64_t chunk, StepRows::Cursor& cursor);
   /// Likewise c.
-  const T* operand_of_state(int64_t chunk, StepRows::Cursor& cursor) {
-    enter_row(chunk, cursor);
-    const T* const state = previous_.state(cursor.row, states_after(steps_.time_of(cursor.time) - 1),
-                                           base_ + plan_.initial_state, plan_.layout.padded);
-    cursor.next();
-    return state;
-  }
-
-  void enter_row(int64_t chunk, StepRows::Cursor& cursor) {
-    if (chunk == 0) cursor = first_of_chunk();
-    if (cursor.row == 0) previous_.enter(steps_.time_of(cursor.time), direction_);  // time_of is its own inverse
-  }
-
-  StepRows::Cursor first_of_chunk() const { return {steps_, first_time(), 0}; }
-
+  const T* operand_of_state(int64_t chunk, StepRows::Cursor& cursor);
+  void enter_row(int64_t chunk, StepRows::Cursor& cursor);
+  StepRows::Cursor first_of_chunk() const;
   /// The chunk's gate gradients with two rows in one, for products along the rows.
-  void pair_rows() {
-    pair_rows_of(base_ + plan_.d_x_gates[set_], plan_.d_x_row, base_ + plan_.d_x_pairs);
-    for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      if (plan_.d_h_pairs[phase] != plan_.d_x_pairs)
-        pair_rows_of(base_ + plan_.d_h_gates[set_][phase], plan_.d_h_row[phase], base_ + plan_.d_h_pairs[phase]);
-    }
-    barrier_->wait();
-  }
-
-  __attribute__((noinline)) void pair_rows_of(const T* gates, int64_t stride, T* pairs) const {
-    if constexpr (kPairs) {
-      const int64_t rows = chunk_size(), width = stride - W;  // no gates at the end
-      const Range mine = share((rows + 1) / 2, member_, members_);
-      for (int64_t pair = mine.begin; pair < mine.end; ++pair) {
-        const bool whole = 2 * pair + 1 < rows;
-        const uint16_t* low = reinterpret_cast<const uint16_t*>(rounded(gates + 2 * pair * stride));
-        const uint16_t* high =
-            whole ? reinterpret_cast<const uint16_t*>(rounded(gates + (2 * pair + 1) * stride)) : nullptr;
-        for (int64_t i = 0; i < width; i += W)
-          Product::load_pair(low + i, whole ? high + i : nullptr, W).store(pairs + pair * stride + i);
-      }
-    }
-  }
-
-  void input_gradients() {
-    const LayerShape& s = args_.shape;
-    const int64_t depth = plan_.layout.padded * Cell::kGates;
-    const Range mine = share(chunk_size(), member_, members_);
-    for_block_tiles({0, plan_.padded_input / W}, kBlocks, [&](int64_t block, int count) {
-      for_row_tiles(mine, kTileRows<kBlocks>, [&](int64_t row, int size) {
-        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W];
-        const T* gates = base_ + plan_.d_x_gates[set_] + row * plan_.d_x_row;
-        if constexpr (kPairs)
-          multiply_rows<T, Product>(rounded(gates), plan_.d_x_row / 2, size,
-                                    base_ + plan_.packed_ih + block * W * (depth / 2), count, depth / 2, sums);
-        else if (plan_.packed_ih != kNone)
-          multiply_rows<T>(gates, plan_.d_x_row, size, base_ + plan_.packed_ih + block * W * depth, count, depth, sums);
-        else
-          multiply_rows_unpacked<T>(gates, plan_.d_x_row, size,
-                                    static_cast<const T*>(args_.params[direction_].weight_ih) + block * W, s.input,
-                                    Cell::kGates, s.hidden, count, sums);
-        store_input_gradients(sums, size, count, row, block);
-      });
-    });
-  }
-
-  __attribute__((noinline)) void store_input_gradients(const T* sums, int rows, int count, int64_t row, int64_t block) {
-    const LayerShape& s = args_.shape;
-    const bool apart = direction_ && plan_.d_x_second != kNone;
-    auto cursor = steps_.cursor(chunk_row_ + row);
-    for (int r = 0; r < rows; ++r, ++row, cursor.next()) {
-      T* out = apart ? scratch_ + plan_.d_x_second + (chunk_row_ + row) * s.input
-                     : steps_.template at<T>(args_.d_x, cursor.time, cursor.row);
-      for (int u = 0; u < count; ++u, sums += W) {
-        const int64_t column = (block + u) * W;
-        const int columns = clip_lanes(s.input - column, W);
-        V value = V::load(sums);
-        if (direction_ && !apart) value = V::load_partial(out + column, columns) + value;
-        value.store_partial(out + column, columns);
-      }
-    }
-  }
-
-  void add_second_direction(int thread) {
-    const LayerShape& s = args_.shape;
-    const Range mine = share(s.total_rows(), thread, plan_.split.total());
-    auto cursor = steps_.cursor(mine.begin);
-    for (int64_t row = mine.begin; row < mine.end; ++row, cursor.next()) {
-      T* out = steps_.template at<T>(args_.d_x, cursor.time, cursor.row);
-      const T* second = scratch_ + plan_.d_x_second + row * s.input;
-      for (int64_t i = 0; i < s.input; ++i) out[i] += second[i];
-    }
-  }
+  void pair_rows();
+  __attribute__((noinline)) void pair_rows_of(const T* gates, int64_t stride, T* pairs) const;
+  void input_gradients();
+  __attribute__((noinline)) void store_input_gradients(const T* sums, int rows, int count, int64_t row, int64_t block);
+  void add_second_direction(int thread);
 
   /// For rows whose first step is the one after the step at hand.
   void write_initial_gradients(Range rows) {

@@ -4,10 +4,11 @@
 
 #include "cpu/kernels.h"
 
-#include "cpu/backward.h"
+#include "cpu/backward_chunk.h"
+#include "cpu/backward_normalized.h"
 #include "cpu/convert.h"
 #include "cpu/denormals.h"
-#include "cpu/forward.h"
+#include "cpu/forward_normalized.h"
 
 namespace fastrnn {
 namespace FASTRNN_ISA {

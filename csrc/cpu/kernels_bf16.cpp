@@ -4,9 +4,10 @@
 #include "cells/cells.h"
 #include "cpu/bf16.h"
 
-#include "cpu/backward.h"
+#include "cpu/backward_chunk.h"
+#include "cpu/backward_normalized.h"
 #include "cpu/denormals.h"
-#include "cpu/forward.h"
+#include "cpu/forward_normalized.h"
 #include "cpu/kernels.h"
 
 namespace fastrnn {
