@@ -12,7 +12,7 @@ from oracles import assert_same_bits
 from fastrnn import convert_weights, ops
 
 Array = npt.NDArray[Any]
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole")
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "peephole", "norm")
 
 
 def random_layer(
@@ -26,6 +26,10 @@ def random_layer(
     case = Case(cell, 1, 1, input_size, hidden_size, num_directions, initial=False, **options)
     arguments = case.arguments(dtype)
     arguments.pop("x")
+    if cell == "peephole_lstm_full":  # [W, V] of h and of c, of which g sees nothing
+        arguments["weight_hh"], seen = np.split(arguments["weight_hh"], 2, axis=-1)
+        rows = np.split(seen, 4, axis=-2)
+        arguments["peephole"] = np.concatenate([rows[0], rows[1], rows[3]], axis=-2)
     lead = arguments if num_directions == 2 else {k: a[None] for k, a in arguments.items()}
     return convert_weights.Layer(
         cell,

@@ -12,14 +12,15 @@ each ``to_...`` takes one.  A layer's ``arguments()`` go to the functions of `fa
 `from_tensorflow`, `to_tensorflow`   variables of TensorFlow 1's cells, forget bias included
 `from_cudnn`, `to_cudnn`             cuDNN's canonical matrices and biases
 `from_onednn`, `to_onednn`           oneDNN's ldigo and ldgoi, with a bias more for lbr_gru
-`from_haste`, `to_haste`             haste's LSTM and GRU
+`from_haste`, `to_haste`             haste's LSTM and GRU, with layer normalization and without
+`from_sentiment_neuron`              the multiplicative LSTM of Radford et al. 2017
 `from_state_dict`, `to_state_dict`   torch's names, as NumPy arrays
 `from_module`, `load_module`,        modules of ``torch.nn`` and `fastrnn.nn` (these need torch)
 `to_module`
 ===================================  ========================================================
 
-Arrays are copied, never rounded, but where two biases are added up.  Bad input raises ValueError,
-which names the array, what was expected and what came.
+Arrays are copied, never rounded, but where two biases are added up or weights are normalized.  Bad
+input raises ValueError, which names the array, what was expected and what came.
 
 >>> import numpy as np
 >>> from fastrnn import ops
@@ -39,6 +40,7 @@ from fastrnn.convert_weights._layer import Direction, Layer
 from fastrnn.convert_weights._onednn import OneDnnWeights, from_onednn, to_onednn
 from fastrnn.convert_weights._onnx import OnnxWeights, from_onnx, to_onnx
 from fastrnn.convert_weights._onnx_graph import from_onnx_model, from_onnx_node, to_onnx_model
+from fastrnn.convert_weights._sentiment_neuron import from_sentiment_neuron
 from fastrnn.convert_weights._tensorflow import (
     from_cudnn,
     from_tensorflow,
@@ -66,6 +68,7 @@ __all__ = [
     "from_onnx",
     "from_onnx_model",
     "from_onnx_node",
+    "from_sentiment_neuron",
     "from_state_dict",
     "from_tensorflow",
     "load_module",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,15 @@ GATES: dict[str, str] = {
     "coupled_lstm": "fgo",
     "ugrnn": "un",
     "multiplicative_lstm": "mifgo",
+    "peephole_lstm_full": "ifgo",
+    "layer_norm_lstm": "ifgo",
+    "layer_norm_gru": "rzn",
 }
 # Gates that multiply their recurrent part, bias included: its bias cannot join the input's.
-_APART = {"gru": "n", "multiplicative_lstm": "m"}
+_APART = {"gru": "n", "multiplicative_lstm": "m", "layer_norm_gru": "n"}
 PEEPHOLES = "ifo"
+# Rows of ``norm``: a scale a gate on each side, and the LSTM's scale and shift of the cell state.
+_NORM_ROWS = {"layer_norm_lstm": 10, "layer_norm_gru": 6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,11 @@ class Direction:
         weight_hh: [G*H, H].
         bias_ih: [G*H], or None for zeros.
         bias_hh: [G*H], or None for zeros: a merged bias is all in ``bias_ih``.
-        peephole: [3, H], rows p_i, p_f, p_o, of ``peephole_lstm`` alone.
+        peephole: [3, H], rows p_i, p_f, p_o, of ``peephole_lstm`` alone; matrices V_i, V_f, V_o one
+            after the other, [3*H, H], of ``peephole_lstm_full`` alone.
+        norm: of the cells with layer normalization alone: [10, H] of ``layer_norm_lstm``, gamma_x
+            of every gate, gamma_h of every gate, gamma_c, beta_c; [6, H] of ``layer_norm_gru``,
+            gamma_x and gamma_h.
     """
 
     weight_ih: Array
@@ -46,6 +55,7 @@ class Direction:
     bias_ih: Array | None = None
     bias_hh: Array | None = None
     peephole: Array | None = None
+    norm: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +153,10 @@ class Layer:
         ``reverse`` layer are for an input that has been flipped in time.
         """
         result = {}
+        full = self.cell == "peephole_lstm_full"
+        directions = [_beside(d) if full else d for d in self.directions]
         for field in fields(Direction):
-            parts = [getattr(direction, field.name) for direction in self.directions]
+            parts = [getattr(direction, field.name) for direction in directions]
             if parts[0] is not None:
                 result[field.name] = np.stack(parts) if len(parts) == 2 else parts[0].copy()
         return result
@@ -152,9 +164,9 @@ class Layer:
     def merge_biases(self) -> Layer:
         """The same function with one bias, ``bias_ih``, as far as the cell allows.
 
-        In ``gru`` the candidate's recurrent bias is multiplied by the reset gate, and in
-        ``multiplicative_lstm`` that of m by the input's part of m, so these stay in ``bias_hh``,
-        beside zeros for the other gates.  Rounds once, in the layer's dtype.
+        In ``gru`` and ``layer_norm_gru`` the candidate's recurrent bias is multiplied by the reset
+        gate, and in ``multiplicative_lstm`` that of m by the input's part of m, so these stay in
+        ``bias_hh``, beside zeros for the other gates.  Rounds once, in the layer's dtype.
         """
         merged = []
         apart = _APART.get(self.cell, "")
@@ -165,8 +177,7 @@ class Layer:
                 bias_ih = np.zeros_like(bias_hh) if bias_ih is None else bias_ih.copy()
                 bias_ih[joint] = add_biases(bias_ih[joint], bias_hh[joint])
                 bias_hh = np.where(joint, bias_hh.dtype.type(0), bias_hh) if apart else None
-            weights = direction.weight_ih, direction.weight_hh, bias_ih, bias_hh
-            merged.append(Direction(*weights, direction.peephole))
+            merged.append(replace(direction, bias_ih=bias_ih, bias_hh=bias_hh))
         return Layer(self.cell, tuple(merged), self.reverse)
 
     def split_biases(self) -> Layer:
@@ -174,13 +185,22 @@ class Layer:
         split = []
         for direction in self.directions:
             zeros = np.zeros(direction.weight_ih.shape[0], direction.weight_ih.dtype)
-            biases = [
-                zeros.copy() if bias is None else bias
-                for bias in (direction.bias_ih, direction.bias_hh)
-            ]
-            weights = direction.weight_ih, direction.weight_hh, biases[0], biases[1]
-            split.append(Direction(*weights, direction.peephole))
+            biases = {
+                name: zeros.copy()
+                for name in ("bias_ih", "bias_hh")
+                if getattr(direction, name) is None
+            }
+            split.append(replace(direction, **biases))
         return Layer(self.cell, tuple(split), self.reverse)
+
+
+def _beside(direction: Direction) -> Direction:
+    """With weight_hh [4*H, 2*H] for [h, c], as the ops of full peepholes have it: g sees no c."""
+    peephole, weight_hh = direction.peephole, direction.weight_hh
+    assert peephole is not None
+    size = weight_hh.shape[1]
+    seen = np.insert(peephole, np.full(size, 2 * size), 0, axis=0)
+    return replace(direction, weight_hh=np.concatenate([weight_hh, seen], axis=1), peephole=None)
 
 
 def _check(cell: str, direction: Direction, where: str) -> None:
@@ -193,12 +213,14 @@ def _check(cell: str, direction: Direction, where: str) -> None:
         "bias_ih": (gates * hidden,),
         "bias_hh": (gates * hidden,),
     }
-    if cell == "peephole_lstm":
-        expected["peephole"] = (len(PEEPHOLES), hidden)
-        if direction.peephole is None:
-            raise ValueError(f"peephole{where}: expected an array {expected['peephole']}, got None")
-    elif direction.peephole is not None:
-        raise ValueError(f"peephole{where}: expected None for {cell}")
+    rows = {"peephole_lstm": len(PEEPHOLES), "peephole_lstm_full": len(PEEPHOLES) * hidden}
+    for name, further in (("peephole", rows), ("norm", _NORM_ROWS)):
+        if cell in further:
+            expected[name] = (further[cell], hidden)
+            if getattr(direction, name) is None:
+                raise ValueError(f"{name}{where}: expected an array {expected[name]}, got None")
+        elif getattr(direction, name) is not None:
+            raise ValueError(f"{name}{where}: expected None for {cell}")
     for name, shape in expected.items():
         array = getattr(direction, name)
         if array is None:

@@ -20,7 +20,9 @@ __all__ = ["from_module", "from_state_dict", "load_module", "to_module", "to_sta
 # Of parameters in a state dict, and what they are called in a `Direction`.
 _KINDS = {name: name for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
 _KINDS["weight_peephole"] = "peephole"
-_NAME = re.compile(rf"({'|'.join(_KINDS)}|weight_hr)_l(\d+)(_reverse)?")
+# These are rows of `Direction.norm` one after the other.
+_NORMS = ("weight_norm_ih", "weight_norm_hh", "weight_norm_cell", "bias_norm_cell")
+_NAME = re.compile(rf"({'|'.join([*_KINDS, *_NORMS])}|weight_hr)_l(\d+)(_reverse)?")
 # The class of a cell in fastrnn.nn, and the option of its constructor that asks for the cell.
 _MODULES: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn_tanh": ("RNN", {"nonlinearity": "tanh"}),
@@ -28,11 +30,14 @@ _MODULES: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn_sigmoid": ("RNN", {"nonlinearity": "sigmoid"}),
     "lstm": ("LSTM", {}),
     "peephole_lstm": ("PeepholeLSTM", {}),
+    "peephole_lstm_full": ("PeepholeLSTM", {"peephole": "full"}),
     "coupled_lstm": ("CoupledLSTM", {}),
     "multiplicative_lstm": ("MultiplicativeLSTM", {}),
     "gru": ("GRU", {}),
     "gru_reset_before": ("GRU", {"reset_after": False}),
     "ugrnn": ("UGRNN", {}),
+    "layer_norm_lstm": ("LayerNormLSTM", {}),
+    "layer_norm_gru": ("LayerNormGRU", {}),
 }
 _IN_TORCH = ("rnn_tanh", "rnn_relu", "lstm", "gru")
 
@@ -77,9 +82,39 @@ def from_state_dict(cell: str, state: Mapping[str, object], prefix: str = "") ->
                 if kind not in arrays:
                     name = f"{prefix}{kind}_l{k}{'_reverse' if d else ''}"
                     raise ValueError(f"state: expected {name}, which is missing")
-            parts.append(Direction(**{_KINDS[kind]: a.copy() for kind, a in arrays.items()}))
+            where = f"_l{k}{'_reverse' if d else ''}"
+            norm = _joined_norm(cell, arrays, prefix, where)
+            given = {_KINDS[kind]: a.copy() for kind, a in arrays.items() if kind in _KINDS}
+            parts.append(Direction(**given, norm=norm))
         layers.append(Layer(cell, tuple(parts)))
     return check_stack(layers)
+
+
+def _joined_norm(cell: str, arrays: Mapping[str, Array], prefix: str, where: str) -> Array | None:
+    """`Direction.norm` of the parameters that a layer with normalization has."""
+    hidden = arrays["weight_hh"].shape[-1]
+    gates = len(GATES[cell]) * hidden
+    sizes = dict(zip(_NORMS, (gates, gates, hidden, hidden)))
+    names = [name for name in _NORMS if cell == "layer_norm_lstm" or not name.endswith("cell")]
+    if not cell.startswith("layer_norm"):
+        names = []
+    for name in _NORMS:
+        if (name in names) != (name in arrays):
+            verb = "which is missing" if name in names else f"got it for {cell}"
+            wanted = "expected" if name in names else "expected no"
+            raise ValueError(f"state: {wanted} {prefix}{name}{where}, {verb}")
+        if name in names and arrays[name].shape != (sizes[name],):
+            raise ValueError(
+                f"{prefix}{name}{where}: expected shape ({sizes[name]},), got {arrays[name].shape}"
+            )
+    return np.concatenate([arrays[n] for n in names]).reshape(-1, hidden) if names else None
+
+
+def _split_norm(norm: Array) -> dict[str, Array]:
+    """The inverse."""
+    gates = 4 if len(norm) == 10 else 3  # LSTM or GRU
+    parts = np.split(norm, [gates, 2 * gates, 2 * gates + 1])
+    return {name: part.reshape(-1) for name, part in zip(_NORMS, parts) if part.size}
 
 
 def to_state_dict(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]:
@@ -103,6 +138,9 @@ def to_state_dict(layers: Sequence[Layer], prefix: str = "") -> dict[str, Array]
                 array = getattr(direction, field)
                 if array is not None:
                     state[f"{prefix}{kind}_l{k}{suffix}"] = np.array(array, order="C")
+            norms = {} if direction.norm is None else _split_norm(direction.norm)
+            for kind, array in norms.items():
+                state[f"{prefix}{kind}_l{k}{suffix}"] = array.copy()
     return state
 
 
@@ -125,7 +163,7 @@ def from_module(module: Module) -> list[Layer]:
         state = {name: getattr(module, name) for name in names}
         return from_state_dict(module.mode.lower(), state)
     if isinstance(module, RNNCellBase) and (cell := _cell_name(module)) in GATES:
-        state = {f"{kind}_l0": getattr(module, kind, None) for kind in _KINDS}
+        state = {f"{kind}_l0": getattr(module, kind, None) for kind in (*_KINDS, *_NORMS)}
         given = {name: value for name, value in state.items() if value is not None}
         return from_state_dict(cell, given)
     raise ValueError(

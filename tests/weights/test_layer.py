@@ -9,7 +9,7 @@ import pytest
 from foreign_layers import assert_same_layer, draw, random_layer, run_ops
 from oracles import assert_exact, assert_same_bits
 
-from fastrnn import reference
+from fastrnn import convert_weights, reference
 from fastrnn.convert_weights import Direction, Layer
 
 
@@ -30,7 +30,8 @@ def test_sizes_and_arguments(cell: str, directions: int) -> None:
 def test_merged_biases_are_the_same_function(cell: str, directions: int) -> None:
     layer, x = random_layer(cell, 3, 5, directions), draw(7, 2, 3)
     merged = layer.merge_biases()
-    apart = {"gru": slice(10, 15), "multiplicative_lstm": slice(5)}.get(cell)
+    n = slice(10, 15)
+    apart = {"gru": n, "layer_norm_gru": n, "multiplicative_lstm": slice(5)}.get(cell)
     for direction in merged.directions:
         if apart is not None:
             assert direction.bias_hh is not None
@@ -101,6 +102,19 @@ W_IH, W_HH, BIAS = np.ones((20, 3)), np.ones((20, 5)), np.ones(20)
         ("lstm", (W_IH, W_HH, BIAS, BIAS, np.ones((3, 5))), "peephole: expected None for lstm"),
         ("peephole_lstm", (W_IH, W_HH), r"peephole: expected an array \(3, 5\), got None"),
         ("peephole_lstm", (W_IH, W_HH, BIAS, BIAS, np.ones((3, 4))), "peephole: expected shape"),
+        ("peephole_lstm_full", (W_IH, W_HH), r"peephole: expected an array \(15, 5\), got None"),
+        (
+            "peephole_lstm_full",
+            (W_IH, W_HH, BIAS, BIAS, np.ones((3, 5))),
+            r"peephole: expected shape \(15, 5\)",
+        ),
+        ("layer_norm_lstm", (W_IH, W_HH), r"norm: expected an array \(10, 5\), got None"),
+        (
+            "layer_norm_lstm",
+            (W_IH, W_HH, None, None, None, np.ones((6, 5))),
+            "norm: expected shape",
+        ),
+        ("lstm", (W_IH, W_HH, None, None, None, np.ones((10, 5))), "norm: expected None for lstm"),
     ],
 )
 def test_what_does_not_make_a_layer(cell: str, arrays: Any, message: str) -> None:
@@ -124,3 +138,20 @@ def test_directions_that_do_not_belong_together() -> None:
         Layer("lstm", ())
     with pytest.raises(ValueError, match="reverse: only a layer of one direction"):
         Layer("lstm", (one, one), reverse=True)
+
+
+@pytest.mark.parametrize("cell", ["peephole_lstm_full", "layer_norm_lstm", "layer_norm_gru"])
+def test_frameworks_that_lack_a_cell_refuse_it(cell: str) -> None:
+    layer = random_layer(cell)
+    writers: list[Any] = [convert_weights.to_keras, convert_weights.to_onnx]
+    writers += [convert_weights.to_tensorflow, convert_weights.to_cudnn]
+    writers.append(lambda layer: convert_weights.to_onednn([layer]))
+    if cell == "peephole_lstm_full":
+        writers.append(convert_weights.to_haste)
+    for write in writers:
+        with pytest.raises(ValueError, match=f"expected .*got '?{cell}"):
+            write(layer)
+    with pytest.raises(ValueError, match=f"got {cell}"):
+        convert_weights.to_onnx_model([layer])
+    with pytest.raises(ValueError, match=f"torch has no layer of {cell}"):
+        convert_weights.to_module([layer], library="torch")

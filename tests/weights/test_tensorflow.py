@@ -1,4 +1,4 @@
-"""TensorFlow 1's cells, cuDNN's lists and haste's layers against their equations."""
+"""TensorFlow 1's cells and cuDNN's lists against their equations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from oracles import assert_exact
 from fastrnn.convert_weights import (
     Layer,
     from_cudnn,
-    from_haste,
     from_tensorflow,
     to_cudnn,
     to_haste,
@@ -171,49 +170,6 @@ def test_bad_cudnn_lists() -> None:
     ):
         with pytest.raises(ValueError, match="cell: expected rnn_tanh, rnn_relu, lstm or gru"):
             call()
-
-
-def haste_layer(cell: str, x: Any, w: Variables) -> Any:
-    """Outputs [T, B, H] by haste's documentation: i, g, f, o and z, r, g."""
-    h = c = np.zeros((x.shape[1], 5))
-    outputs = []
-    for step in x:
-        of_x = step @ w["kernel"] + w["bias"]
-        of_h = h @ w["recurrent_kernel"]
-        if cell == "lstm":
-            i, g, f, o = np.split(of_x + of_h, 4, axis=1)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
-        else:
-            x_z, x_r, x_g = np.split(of_x, 3, axis=1)
-            h_z, h_r, h_g = np.split(of_h + w["recurrent_bias"], 3, axis=1)
-            z, r = sigmoid(x_z + h_z), sigmoid(x_r + h_r)
-            h = z * h + (1 - z) * np.tanh(x_g + r * h_g)
-        outputs.append(h)
-    return np.stack(outputs)
-
-
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_haste(cell: str) -> None:
-    rows, x = {"lstm": 20, "gru": 15}[cell], draw(7, 2, 3, seed=8)
-    given = {
-        "kernel": draw(3, rows, seed=1),
-        "recurrent_kernel": draw(5, rows, seed=2),
-        "bias": draw(rows, seed=3),
-    }
-    if cell == "gru":
-        given["recurrent_bias"] = draw(rows, seed=4)
-    layer = from_haste(cell, given)
-    assert_exact(run_ops(layer, x)[0], haste_layer(cell, x, given))
-    assert_same_arrays(to_haste(layer), given)
-    ours = random_layer(cell)
-    assert_exact(run_ops(ours, x)[0], haste_layer(cell, x, to_haste(ours)))
-    with pytest.raises(ValueError, match=r"recurrent_kernel: expected shape \(H, .\*H\)"):
-        from_haste(cell, {**given, "recurrent_kernel": np.ones((4, rows))})
-    with pytest.raises(ValueError, match="weights: expected kernel, recurrent_kernel, bias"):
-        from_haste(cell, {"kernel": given["kernel"]})
-    with pytest.raises(ValueError, match="cell: expected lstm or gru, got 'rnn_tanh'"):
-        from_haste("rnn_tanh", given)
 
 
 def test_one_direction_at_a_time() -> None:

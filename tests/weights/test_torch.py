@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from foreign_layers import assert_same_arrays, assert_same_layer, draw, random_layer, run_ops
@@ -192,6 +193,9 @@ def test_single_steps_are_read() -> None:
         ("RNNCell", "rnn_sigmoid", {"nonlinearity": "sigmoid"}),
         ("PeepholeLSTMCell", "peephole_lstm", {}),
         ("UGRNNCell", "ugrnn", {}),
+        ("PeepholeLSTMCell", "peephole_lstm_full", {"peephole": "full"}),
+        ("LayerNormLSTMCell", "layer_norm_lstm", {}),
+        ("LayerNormGRUCell", "layer_norm_gru", {}),
     ):
         step = getattr(fastrnn.nn, cls)(3, 5, dtype=torch.float64, **options)
         (layer,) = from_module(step)
@@ -199,3 +203,31 @@ def test_single_steps_are_read() -> None:
         x = draw(1, 2, 3)
         got = step(torch.from_numpy(x[0]))
         assert_exact(got[0] if isinstance(got, tuple) else got, run_ops(layer, x)[1])
+
+
+@pytest.mark.parametrize("cell", ["layer_norm_lstm", "layer_norm_gru"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_names_of_normalized_layers(cell: str, bias: bool) -> None:
+    layers = [random_layer(cell, 3, 5, 2, bias=bias), random_layer(cell, 10, 5, 2, bias=bias)]
+    state = to_state_dict(layers, "rnn.")
+    for one, other in zip(from_state_dict(cell, state, "rnn."), layers, strict=True):
+        assert_same_layer(one, other)
+    missing = {name: value for name, value in state.items() if "norm_hh_l1" not in name}
+    with pytest.raises(ValueError, match=r"state: expected rnn.weight_norm_hh_l1, which is missi"):
+        from_state_dict(cell, missing, "rnn.")
+    with pytest.raises(ValueError, match=r"weight_norm_ih_l0: expected shape \(\d+,\), got \(7,\)"):
+        from_state_dict(cell, {**state, "rnn.weight_norm_ih_l0": np.ones(7)}, "rnn.")
+    plain = cell.removeprefix("layer_norm_")
+    with pytest.raises(ValueError, match="expected no rnn.weight_norm_ih_l0, got it for"):
+        from_state_dict(plain, state, "rnn.")
+
+
+def test_both_kinds_of_peepholes_are_told_apart() -> None:
+    diagonal, full = random_layer("peephole_lstm"), random_layer("peephole_lstm_full")
+    for layer, other in ((diagonal, "peephole_lstm_full"), (full, "peephole_lstm")):
+        made = to_module([layer])
+        assert made.peephole == ("full" if layer is full else "diagonal")
+        with pytest.raises(ValueError, match=f"expected cell {other} of the weights"):
+            load_module(made, [diagonal if layer is full else full])
+        with pytest.raises(ValueError, match="peephole: expected shape"):
+            from_state_dict(other, to_state_dict([layer]))
