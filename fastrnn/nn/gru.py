@@ -41,6 +41,8 @@ class GRU(RecurrentLayer):
         bidirectional: add a second direction, D = 2; outputs are concatenated.
         device, dtype: of the parameters.
         reset_after: whether the reset gate acts after the matmul; by keyword only.
+        zoneout, recurrent_dropout, weight_drop: rates, from 0 to 1, of regularizers inside the
+            recurrence; by keyword only, and not in torch. docs/regularizers.md defines them.
 
     Shapes:
         - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
@@ -100,6 +102,9 @@ class GRU(RecurrentLayer):
         dtype: Any = None,
         *,
         reset_after: bool = True,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None: ...
 
     @overload

@@ -35,6 +35,9 @@ class LSTM(RecurrentLayer):
         bidirectional: add a second direction, D = 2; outputs are concatenated.
         proj_size: size P of a projection of the hidden state; 0 for none (then P = H below).
         device, dtype: of the parameters.
+        zoneout, recurrent_dropout, weight_drop: rates, from 0 to 1, of regularizers inside the
+            recurrence; by keyword only, and not in torch. zoneout may be a pair, of h and of c.
+            docs/regularizers.md defines them.
 
     Shapes:
         - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
@@ -124,6 +127,10 @@ class LSTM(RecurrentLayer):
         proj_size: int = 0,
         device: Any = None,
         dtype: Any = None,
+        *,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None: ...
 
     @overload

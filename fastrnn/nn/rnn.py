@@ -31,6 +31,8 @@ class RNN(RecurrentLayer):
         dropout: probability of zeroing an element between layers, in training.
         bidirectional: add a second direction, D = 2; outputs are concatenated.
         device, dtype: of the parameters.
+        zoneout, recurrent_dropout, weight_drop: rates, from 0 to 1, of regularizers inside the
+            recurrence; by keyword only, and not in torch. docs/regularizers.md defines them.
 
     Shapes:
         - input: [T, B, I], [B, T, I] or, without a batch, [T, I]; or a ``PackedSequence``.
@@ -90,6 +92,10 @@ class RNN(RecurrentLayer):
         bidirectional: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None: ...
 
     @overload
