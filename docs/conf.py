@@ -5,7 +5,12 @@ The usual alternative, MkDocs, is no longer developed in the form that its theme
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import fastrnn
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "fastrnn"
 author = "the fastrnn developers"
@@ -16,6 +21,9 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "equations",
+    "mathml",
+    "parameters",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
@@ -33,6 +41,9 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"fastrnn {release}"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 html_show_sourcelink = False
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["math.css"]
 
 
 def readable(
