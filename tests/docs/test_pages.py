@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import runpy
 from pathlib import Path
@@ -54,6 +55,13 @@ def test_a_line_that_is_no_picture() -> None:
     read = runpy.run_path(str(DOCS / "diagrams" / "draw.py"))["read"]
     with pytest.raises(ValueError, match="neither a thing nor a wire"):
         read("[cell]\nport h 0 0\nh --\n")
+
+
+def test_examples_of_regularizers() -> None:
+    text = "\n".join(block for block in code("regularizers.md", "python") if ">>>" in block)
+    example = doctest.DocTestParser().get_doctest(text, {}, "regularizers.md", None, None)
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_regularizers_in_words_of_torch() -> None:
