@@ -77,8 +77,8 @@ class Settings:
     half_threads: int = FLOOR_THREADS
     cell_shapes: tuple[Shape, ...] = cells.SHAPES
     cell_threads: int = FLOOR_THREADS
-    #: Loops of more steps have their step compiled, not the whole.
-    whole_loops: int = 100
+    #: Loops of more steps, which take minutes to compile, have their step compiled alone.
+    whole_loops: int = 50
 
 
 class CellSubject(Subject):

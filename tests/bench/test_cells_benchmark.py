@@ -48,8 +48,18 @@ def test_all_loops_compute_what_our_layers_do(rows: list[dict[str, Any]]) -> Non
         best = min(row[who]["median"] for who in (cells.EAGER, cells.COMPILED))
         assert row["ratio"] <= best / row[pair.OURS]["median"]
         assert row["over_plain"] == row[pair.OURS]["median"] / row[cells.PLAIN]["median"]
+        assert row["bound"] > 0
         has_other = variant.other and importlib.util.find_spec("torchrecurrent")
         assert (cells.OTHERS in row) == bool(has_other)
+
+
+def test_weights_that_are_multiplied_are_counted(rows: list[dict[str, Any]]) -> None:
+    flop = {row["layer"]: row["flop"] for row in rows}
+    of_lstm = TOY.flops(4, shapes.TRAINING)
+    assert flop["PeepholeLSTM"] == flop["LayerNormLSTM"] == of_lstm
+    assert flop["PeepholeLSTM full"] == of_lstm + 3 * 2 * 5 * 4 * 3 * 16 * 16
+    assert flop["MultiplicativeLSTM"] == TOY.flops(5, shapes.TRAINING)
+    assert flop["LayerNormGRU"] == flop["GRU reset before"] == TOY.flops(3, shapes.TRAINING)
 
 
 def test_every_layer_of_our_own_is_measured() -> None:
