@@ -29,6 +29,14 @@ OWN: dict[str, tuple[str, dict[str, Any]]] = {
     "multiplicative_lstm": ("MultiplicativeLSTM", {}),
 }
 
+# Parameters beyond weights and biases.
+FURTHER = {
+    "peephole_lstm": ["weight_peephole"],
+    "peephole_lstm_full": ["weight_peephole"],
+    "layer_norm_gru": ["weight_norm_ih", "weight_norm_hh"],
+    "layer_norm_lstm": ["weight_norm_ih", "weight_norm_hh", "weight_norm_cell", "bias_norm_cell"],
+}
+
 
 def make(kind: str, *sizes: Any, cell: bool = False, seed: int = 0, **options: Any) -> Any:
     name, extra = OWN[kind]

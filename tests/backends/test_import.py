@@ -65,12 +65,9 @@ def test_without_the_compiled_module(use: str) -> None:
 
 
 def test_reference_needs_no_compiled_module() -> None:
-    assert (
-        python_output(
-            f"{NO_CORE}import fastrnn; print(len(fastrnn.reference.CELLS))", "-W", "error"
-        )
-        == "6"
-    )
+    assert python_output(
+        f"{NO_CORE}import fastrnn; print(len(fastrnn.reference.CELLS))", "-W", "error"
+    ) == str(len(fastrnn.reference.CELLS))
 
 
 def test_a_module_that_does_not_load_says_why(tmp_path: Path) -> None:

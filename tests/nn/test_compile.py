@@ -142,20 +142,20 @@ def test_cells(kind: str) -> None:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(functional, name) for name in functional.__all__
 }
-GATES = {info["name"]: info["num_gates"] for info in core.cells()}
+INFO = {info["name"]: info for info in core.cells()}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions(name: str) -> None:
-    rows, given = GATES[name] * 5, {}
+    info, given = INFO[name], {}
+    rows, units = info["num_gates"] * 5, info["num_unit_params"]
     for argument, shape in (
         ("weight_ih", (rows, 3)),
-        ("weight_hh", (rows, 5)),
+        ("weight_hh", (rows, 5 * info["num_operand_states"])),
         ("bias_ih", (rows,)),
+        *([(info["unit_params"], (units, 5))] if units else []),
     ):
         given[argument] = torch.randn(2, *shape, requires_grad=True)
-    if name == "peephole_lstm":
-        given["peephole"] = torch.randn(2, 3, 5, requires_grad=True)
     compiled = Compiled(lambda x: FUNCTIONS[name](x, **given))
     for seq_len, batch_size in SIZES:
         x = torch.randn(seq_len, batch_size, 3)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from oracles import assert_exact
-from own_layers import OWN, assert_runs_agree, composed, exact_run, make, states
+from own_layers import FURTHER, OWN, assert_runs_agree, composed, exact_run, make, states
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -22,12 +22,6 @@ from fastrnn import reference
 
 per_kind = pytest.mark.parametrize("kind", OWN)
 TWO_STATES = tuple(kind for kind in OWN if reference.CELLS[kind].num_states == 2)
-FURTHER = {
-    "peephole_lstm": ["weight_peephole"],
-    "peephole_lstm_full": ["weight_peephole"],
-    "layer_norm_gru": ["weight_norm_ih", "weight_norm_hh"],
-    "layer_norm_lstm": ["weight_norm_ih", "weight_norm_hh", "weight_norm_cell", "bias_norm_cell"],
-}
 STACK: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
 
 
