@@ -25,7 +25,8 @@ def main(
     result = runner.load(run)
     run.with_suffix(".md").write_text(report.full_report(result))
     image = run.with_suffix(f".{picture}")
-    chart.draw(result, image)
+    if result["rows"]:  # the picture is of torch's own layers
+        chart.draw(result, image)
     if readme:
         address = image.resolve().relative_to(ROOT.resolve()).as_posix()
         tables = run.with_suffix(".md").resolve().relative_to(ROOT.resolve()).as_posix()
