@@ -182,9 +182,10 @@ def _cell_weights(
         further[kind] = value
     weight_hh, units = given["weight_hh"], None
     if further and weight_hh is not None:
-        rows = weight_hh.shape[0] // module.hidden_size * module.hidden_size
-        if weight_hh.shape != (rows, module.hidden_size):
-            expected = f"(*, {module.hidden_size})"
+        cell = module._cell()
+        assert cell is not None  # only layers of torch's have options that name none
+        expected = (CELL_INFO[cell]["num_gates"] * module.hidden_size, module.hidden_size)
+        if weight_hh.shape != expected:
             raise RuntimeError(
                 f"weight_hh must have shape {expected}, got {tuple(weight_hh.shape)}"
             )

@@ -64,19 +64,8 @@ def one_state(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        None,
-        (h0,),
-        lengths,
-        resets,
-        save=False,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, None
+    run = _engine.forward(cell, x, *weights, (h0,), lengths, resets, save=False)
     return run.y, run.final[0]
 
 
@@ -92,19 +81,8 @@ def one_state_forward(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Reserve]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        None,
-        (h0,),
-        lengths,
-        resets,
-        save=True,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, None
+    run = _engine.forward(cell, x, *weights, (h0,), lengths, resets, save=True)
     return run.y, run.final[0], run.reserve
 
 
@@ -144,20 +122,8 @@ def two_states(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Array]:
-    initial = (h0, c0)
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        None,
-        initial,
-        lengths,
-        resets,
-        save=False,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, None
+    run = _engine.forward(cell, x, *weights, (h0, c0), lengths, resets, save=False)
     return run.y, run.final[0], run.final[1]
 
 
@@ -174,19 +140,8 @@ def two_states_forward(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Array, Reserve]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        None,
-        (h0, c0),
-        lengths,
-        resets,
-        save=True,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, None
+    run = _engine.forward(cell, x, *weights, (h0, c0), lengths, resets, save=True)
     return run.y, run.final[0], run.final[1], run.reserve
 
 
@@ -232,19 +187,8 @@ def peephole(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Array]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        peephole,
-        (h0, c0),
-        lengths,
-        resets,
-        save=False,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, peephole
+    run = _engine.forward(cell, x, *weights, (h0, c0), lengths, resets, save=False)
     return run.y, run.final[0], run.final[1]
 
 
@@ -262,19 +206,8 @@ def peephole_forward(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Array, Reserve]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        peephole,
-        (h0, c0),
-        lengths,
-        resets,
-        save=True,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, peephole
+    run = _engine.forward(cell, x, *weights, (h0, c0), lengths, resets, save=True)
     return run.y, run.final[0], run.final[1], run.reserve
 
 
@@ -323,19 +256,8 @@ def norm_two_states(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Array]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        norm,
-        (h0, c0),
-        lengths,
-        resets,
-        save=False,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, norm
+    run = _engine.forward(cell, x, *weights, (h0, c0), lengths, resets, save=False)
     return run.y, run.final[0], run.final[1]
 
 
@@ -353,19 +275,8 @@ def norm_two_states_forward(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Array, Reserve]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        norm,
-        (h0, c0),
-        lengths,
-        resets,
-        save=True,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, norm
+    run = _engine.forward(cell, x, *weights, (h0, c0), lengths, resets, save=True)
     return run.y, run.final[0], run.final[1], run.reserve
 
 
@@ -412,19 +323,8 @@ def norm_one_state(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        norm,
-        (h0,),
-        lengths,
-        resets,
-        save=False,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, norm
+    run = _engine.forward(cell, x, *weights, (h0,), lengths, resets, save=False)
     return run.y, run.final[0]
 
 
@@ -441,19 +341,8 @@ def norm_one_state_forward(
     lengths: object = None,
     resets: object = None,
 ) -> tuple[Array, Array, Reserve]:
-    run = _engine.forward(
-        cell,
-        x,
-        weight_ih,
-        weight_hh,
-        bias_ih,
-        bias_hh,
-        norm,
-        (h0,),
-        lengths,
-        resets,
-        save=True,
-    )
+    weights = weight_ih, weight_hh, bias_ih, bias_hh, norm
+    run = _engine.forward(cell, x, *weights, (h0,), lengths, resets, save=True)
     return run.y, run.final[0], run.reserve
 
 
