@@ -28,7 +28,8 @@ template <int N>
 using Values = fastrnn::Pack<V, N>;
 
 int main(int, char** text) {
-  double x_f = atof(text[1]), x_n = atof(text[2]), h = atof(text[3]), w_f = atof(text[4]), w_n = atof(text[5]);
+  const double x_f = atof(text[1]), x_n = atof(text[2]), h = atof(text[3]);
+  const double w_f = atof(text[4]), w_n = atof(text[5]);
   const Values<0> none{};
   const Values<1> prev{{V(h)}};
   Values<1> a{{V(x_f + w_f * h)}}, next, d_prev, d_a, d_first;
@@ -41,7 +42,8 @@ int main(int, char** text) {
   Cell::backward<V>(reserve, none, prev, next, d_next, d_prev, d_a, d_first, d_x, d_p);
   if (Cell::operand<V>(reserve, prev).v != operand.v) return 1;
   Cell::backward_operand<V>(reserve, none, prev, V(w_n * d_a[0].v), d_prev, d_first, d_x, d_p);
-  printf("%.17g %.17g %.17g %.17g", next[0].v, d_first[0].v, d_a[0].v, d_prev[0].v + w_f * d_first[0].v);
+  const double d_h = d_prev[0].v + w_f * d_first[0].v;
+  printf("%.17g %.17g %.17g %.17g", next[0].v, d_first[0].v, d_a[0].v, d_h);
 }
 """
 
@@ -49,7 +51,7 @@ int main(int, char** text) {
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 def test_its_header_is_right(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "adding-a-cell.md").read_text(encoding="utf-8")
-    (header,) = re.findall(r"^```cpp\n(#pragma once\n.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (header,) = re.findall(r"^```cpp\n(#pragma once\n.*?)^```", page, flags=re.M | re.S)
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "mgu.h").write_text(header, encoding="utf-8")
     (tmp_path / "main.cpp").write_text(PROGRAM, encoding="utf-8")
