@@ -52,7 +52,7 @@ class Emulated:
                     for name in originals:
                         if vars(module).get(name) is originals[name]:
                             patch.setattr(module, name, getattr(self, f"_{name}"))
-                patch.setattr(_cuda, "plan_of", plan_of)
+                patch.setattr(_cuda.plans, "plan_of", plan_of)
                 result = function(*args)
         finally:
             _cuda.plan_only(before)

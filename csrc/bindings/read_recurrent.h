@@ -1,5 +1,5 @@
 #pragma once
-// Calls of the CUDA engine as Python passes them (fastrnn/_cuda.py), read into its own structures.
+// Calls of the CUDA engine as Python passes them (fastrnn/_cuda/), read into its own structures.
 
 #include "bindings/read_call.h"
 #include "cuda/engine.h"

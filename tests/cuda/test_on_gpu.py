@@ -65,7 +65,7 @@ def run_there(cell: str, given: dict[str, Any], dtype: Any, only: str, **options
     before = _cuda.plan_only(_cuda.Only.read(only))
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_cuda, "plan_of", plan_of)
+            patch.setattr(_cuda.plans, "plan_of", plan_of)
             values = run(cell, on_gpu(given), dtype, **options)
     finally:
         _cuda.plan_only(before)

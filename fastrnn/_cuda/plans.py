@@ -1,0 +1,101 @@
+"""The engine's compiled functions, the GPU they run on, and its plans for a layer's call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastrnn._cuda.switch import Only, wanted
+from fastrnn._native import core
+from fastrnn._plan import LayerPlan
+
+__all__ = ["Columns", "Engine", "columns", "device_engine", "emulated_engine", "plan_of"]
+
+
+class Engine(NamedTuple):
+    """The compiled functions, and where they run."""
+
+    functions: Any  # core.cuda or core.testing.emulated
+    stream: Callable[[Tensor], int]  # of a tensor's device: the one that torch uses now
+    caps: Callable[[int], Any]  # what plans depend on, of a device
+
+
+device_engine = Engine(
+    core.cuda,
+    lambda tensor: int(torch.cuda.current_stream(tensor.device).cuda_stream),
+    core.cuda.device_caps,
+)
+
+
+def _emulated_caps(device: int) -> Any:  # noqa: ARG001
+    """An H100's."""
+    caps = core.cuda.DeviceCaps()
+    caps.name = "emulated"
+    caps.major, caps.minor = 9, 0
+    caps.multiprocessors = 132
+    caps.shared_per_block = caps.shared_per_sm = 227 << 10
+    caps.registers_per_sm = 1 << 16
+    caps.threads_per_sm = 2048
+    caps.max_cluster = 16
+    caps.cooperative = True
+    return caps
+
+
+emulated_engine = Engine(core.testing.emulated, lambda tensor: 0, _emulated_caps)  # noqa: ARG005
+
+
+@cache
+def _caps(engine: Engine, device: int) -> Any:
+    return engine.caps(device)
+
+
+@lru_cache(maxsize=4096)
+def _make_plan(
+    engine: Engine,
+    device: int,
+    cell: int,
+    number: int,
+    backward: bool,
+    batch_size: int,
+    hidden_size: int,
+    num_directions: int,
+    only: Only,
+) -> Any:
+    caps = _caps(engine, device)
+    return core.cuda.make_plan(
+        caps, cell, number, backward, batch_size, hidden_size, num_directions, only
+    )
+
+
+def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any:
+    """How a layer's call would run: a ``core.cuda.Plan``."""
+    _, batch_size, _, hidden_size, num_directions = plan.sizes[:5]
+    return _make_plan(
+        engine,
+        device,
+        plan.cell,
+        plan.number,
+        backward,
+        batch_size,
+        hidden_size,
+        num_directions,
+        wanted(),
+    )
+
+
+class Columns(NamedTuple):
+    """Layout of the engine's arrays in units of H; csrc/cuda/engine.h."""
+
+    slots: int
+    gradients: int
+    # (column of the gradients, row of weight_hh, how many, phase whose operand goes with them)
+    segments: list[tuple[int, int, int, int]]
+
+
+@cache
+def columns(cell: int) -> Columns:
+    return Columns(*core.cuda.columns(cell))

@@ -1,0 +1,70 @@
+"""Whether tensors on a GPU go to the engine, and what its plans must keep to."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+__all__ = ["MODES", "Only", "enabled", "plan_only", "set_enabled", "wanted"]
+
+MODES = ("stepwise", "block", "cluster", "grid")
+_WEIGHTS = ("memory", "registers", "shared")
+
+
+class Only(NamedTuple):
+    """What plans must keep to, for tuning and tests; -1 and 0 mean anything."""
+
+    mode: int = -1
+    slices: int = 0
+    group_rows: int = 0
+    weights: int = -1
+
+    @classmethod
+    def read(cls, text: str) -> Only:
+        """Of ``mode=grid,slices=8,group_rows=2,weights=shared``, each of them if wanted."""
+        given: dict[str, int] = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.partition("=")
+            if name not in cls._fields:
+                raise ValueError(f"FASTRNN_CUDA_PLAN: {name!r} is none of {', '.join(cls._fields)}")
+            words = {"mode": MODES, "weights": _WEIGHTS}.get(name)
+            if words is None:
+                given[name] = int(value)
+            elif value in words:
+                given[name] = words.index(value)
+            else:
+                raise ValueError(f"FASTRNN_CUDA_PLAN: {value!r} is none of {', '.join(words)}")
+        return cls(**given)
+
+
+def enabled() -> bool:
+    """Whether tensors on a GPU go to the engine at all."""
+    return _switch.on
+
+
+class _Switch:
+    """``FASTRNN_CUDA=1`` in the environment, or `fastrnn.backends.use_cuda`."""
+
+    def __init__(self) -> None:
+        self.on = os.environ.get("FASTRNN_CUDA", "0") == "1"
+        self.only = Only.read(os.environ.get("FASTRNN_CUDA_PLAN", ""))
+
+
+_switch = _Switch()
+
+
+def set_enabled(on: bool) -> bool:
+    """Switch; returns what it was before."""
+    before, _switch.on = _switch.on, on
+    return before
+
+
+def plan_only(only: Only) -> Only:
+    """Have plans keep to something from now on; returns what it was before."""
+    before, _switch.only = _switch.only, only
+    return before
+
+
+def wanted() -> Only:
+    """What `plan_only` or ``FASTRNN_CUDA_PLAN`` said."""
+    return _switch.only
