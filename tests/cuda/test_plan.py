@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,20 +122,6 @@ def test_what_is_asked_for_is_kept_to() -> None:
         _cuda.Only.read("mode=fast")
     with pytest.raises(ValueError, match="is none of mode, slices"):
         _cuda.Only.read("speed=1")
-
-
-def test_the_benchmark_prints_plans_without_a_gpu(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = Path(__file__).parents[2] / "bench" / "gpu.py"
-    monkeypatch.setattr("sys.argv", [str(path), "--plans", "a100", "--quick"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(path), run_name="__main__")
-    assert ended.value.code == 0
-    printed = capsys.readouterr().out
-    assert "LSTM 64 1 128\non NVIDIA A100" in printed
-    assert "grid: " in printed
-    assert "stepwise, " in printed
 
 
 def test_explain_tells_who_computes_and_why() -> None:
