@@ -185,6 +185,20 @@ class cuda:
         /,
     ) -> cuda.Plan: ...
     @staticmethod
+    def torch_model(
+        device: cuda.DeviceCaps,
+        cell: int,
+        number: int,
+        sizes: tuple[int, int, int, int, int],  # batch, input, hidden, directions, layers
+        backward: bool,
+        packed: bool,
+        step: bool,
+        tf32: bool,
+        /,
+    ) -> tuple[float, str] | None:
+        """Microseconds a step of torch's own layer, and what it runs; None: it has no such cell."""
+
+    @staticmethod
     def failures(device: int) -> int:
         """Whether kernels have given up waiting for others since this was last asked."""
 

@@ -8,6 +8,8 @@ import torch
 from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn import _cuda
+from fastrnn._cuda.against_torch import describe, times
+from fastrnn._cuda.layer import wants_grad
 from fastrnn._native import core
 from fastrnn._plan import LayerPlan, StackPlan
 from fastrnn._rows import Rows
@@ -51,7 +53,7 @@ def explain(
     On the CPU: the instruction set.  On a GPU, for each layer, forward and backward: the kernels
     (stepwise, or persistent in one block, clusters or a whole grid), how many blocks of how many
     units and rows, and where the weights live.  Where the engine does not take the call, the
-    reason.
+    reason: among others, that a model of both expects torch's own layer to be faster.
 
     ``gpu`` plans for a GPU that need not be there: ``"a100"``, ``"h100"`` or ``"b200"``; the
     arguments may then be on the CPU.  Times are those of the planner's model, not measured.
@@ -84,7 +86,10 @@ def explain(
         reason = core.testing.emulated.refuses(stack.layers[0].cell, stack.layers[0].number)
         if reason is not None:
             return f"torch's operations: {reason}"
-        return _plans(stack.layers, caps, "by plan (not measured)")
+        lines = _plans(stack.layers, caps, "by plan (not measured)")
+        if module._torch_takes(isinstance(input, PackedSequence), rows):
+            lines += _against_torch(stack, caps, isinstance(input, PackedSequence), call)
+        return lines
     if x.is_cpu:
         isa = core.isa_name(stack.layers[0].isa)
         return f"the CPU engine, {isa}, up to {torch.get_num_threads()} threads"
@@ -100,3 +105,14 @@ def _plans(layers: tuple[LayerPlan, ...], caps: Any, how: str) -> str:
             plan = _cuda.plan_of(engine, layer, 0, backward)
             lines.append(f"  layer {number} {word}: {plan.why}")
     return "\n".join(lines)
+
+
+def _against_torch(stack: StackPlan, caps: Any, packed: bool, call: tuple[Any, ...]) -> str:
+    engine = _cuda.device_engine._replace(caps=lambda device: caps)  # noqa: ARG005
+    x, initial, weights = call[1:4]
+    found = times(engine, stack, 0, packed, wants_grad(x, initial, weights))
+    if found is None:
+        return ""
+    if found.engine > found.torch:
+        return f"\n  left to torch: {describe(found)}"
+    return f"\n  torch's layer: {found.torch:.1f} us a step ({found.by}) by a model"

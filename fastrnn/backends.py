@@ -114,20 +114,25 @@ class use_cuda:  # noqa: N801 - as use_isa
     an emulated GPU only, and nothing about them has been measured on a real one.  Where it is off
     or refuses a call, torch computes it as before.  Needs torch.
 
+    Where a model of what both take expects torch's own layer to be faster, the engine refuses,
+    too, and `fastrnn.explain` gives both times.  With ``always=True`` it does not.  Cells that
+    torch lacks never go to torch for speed.
+
     >>> with use_cuda(False):
     ...     pass
     """
 
-    def __init__(self, on: bool = True) -> None:
+    def __init__(self, on: bool = True, *, always: bool = False) -> None:
         from fastrnn import _cuda
 
         self.on = on
-        self._previous = _cuda.set_enabled(on)
+        self.always = always
+        self._previous = _cuda.set_enabled(on, always)
 
     def __enter__(self) -> bool:
         from fastrnn import _cuda
 
-        _cuda.set_enabled(self.on)
+        _cuda.set_enabled(self.on, self.always)
         return self.on
 
     def __exit__(
@@ -138,10 +143,10 @@ class use_cuda:  # noqa: N801 - as use_isa
     ) -> None:
         from fastrnn import _cuda
 
-        _cuda.set_enabled(self._previous)
+        _cuda.set_enabled(*self._previous)
 
     def __repr__(self) -> str:
-        return f"use_cuda({self.on!r})"
+        return f"use_cuda({self.on!r}{', always=True' if self.always else ''})"
 
 
 def build_info() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "bindings/read_recurrent.h"
+#include "cuda/cudnn_model.h"
 #include "cuda/device.h"
 
 namespace fastrnn {
@@ -51,6 +52,30 @@ void define_plans(py::module_& m) {
   });
 }
 
+void define_torch_model(py::module_& m) {
+  m.def("torch_model",
+        [](const cuda::DeviceCaps& device, int cell, int number, const py::tuple& sizes, bool backward, bool packed,
+           bool step, bool tf32) -> py::object {
+          need(cell >= 0 && cell < num_cells(), "cell: no such number");
+          need(is_number(number), "number: no such code");
+          need_size(sizes, 5, "sizes must hold batch, input, hidden, directions and layers");
+          const cuda::TorchCall call{int(integer(sizes, 0)),
+                                     int(integer(sizes, 1)),
+                                     int(integer(sizes, 2)),
+                                     int(integer(sizes, 3)),
+                                     number,
+                                     int(integer(sizes, 4)),
+                                     backward,
+                                     packed,
+                                     step,
+                                     tf32};
+          const CellTraits& traits = cell_traits(cell);
+          const cuda::TorchPath path = cuda::torch_path(device, traits, call);
+          if (path == cuda::TorchPath::kNone) return py::none();
+          return py::make_tuple(cuda::torch_microseconds(device, traits, call), cuda::name_of(path));
+        });
+}
+
 }  // namespace
 
 void register_cuda(py::module_& m) {
@@ -61,6 +86,7 @@ void register_cuda(py::module_& m) {
     return py::make_tuple(count, why);
   });
   define_plans(c);
+  define_torch_model(c);
   c.def("device_caps", &cuda::query_device);
   c.def("failures", [](int device) { return cuda::engine().failures(device); });
   c.def("columns", [](int cell) {

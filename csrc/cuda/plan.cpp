@@ -19,6 +19,7 @@ struct Costs {
   double gigahertz = 1.7, launch = 4400;
   double block_exchange = 60, cluster_exchange = 300, grid_exchange = 1500;
   double cluster_bytes = 20, l2_bytes = 64, shared_bytes = 128;  // a cycle
+  double l2_size = 36e6, memory_bytes = 1500;                    // of the whole GPU; a cycle
   double multiply_adds = 96;                                     // a cycle
   double pointwise = 230;
 };
@@ -98,9 +99,12 @@ double stepwise_cycles(const DeviceCaps& device, const Problem& problem, const P
   for (int phase = 0; phase < place.phases; ++phase) {
     const int blocks = divide_up(problem.hidden, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
     const double itemsize = problem.number == kFloat64 ? 8 : 4;
+    const double rate = problem.number == kFloat64 ? cost.multiply_adds / 2 : cost.multiply_adds;
     const double loads = double(place.outputs[phase]) * kTileUnits * place.depth[phase] * itemsize / cost.l2_bytes;
-    const double sums = double(place.outputs[phase]) * kTileUnits * kTileRows * place.depth[phase] / cost.multiply_adds;
-    cycles += cost.launch + std::max(loads, 2 * sums) * divide_up(blocks, device.multiprocessors);
+    const double sums = double(place.outputs[phase]) * kTileUnits * kTileRows * place.depth[phase] / rate;
+    const double weights = double(place.outputs[phase]) * problem.hidden * place.depth[phase] * itemsize;
+    const double memory = weights > cost.l2_size ? weights * problem.directions / cost.memory_bytes : 0;
+    cycles += cost.launch + std::max(memory, std::max(loads, 2 * sums) * divide_up(blocks, device.multiprocessors));
   }
   return cycles;
 }

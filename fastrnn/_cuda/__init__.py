@@ -10,7 +10,8 @@ the CPU.
 
 from __future__ import annotations
 
-from fastrnn._cuda import plans
+from fastrnn._cuda import against_torch, plans
+from fastrnn._cuda.against_torch import left_to_torch
 from fastrnn._cuda.layer import apply_layer
 from fastrnn._cuda.plans import Engine, device_engine, emulated_engine, plan_of
 from fastrnn._cuda.refusals import NO_REGULARIZERS, refuses
@@ -22,10 +23,12 @@ __all__ = [
     "NO_REGULARIZERS",
     "Engine",
     "Only",
+    "against_torch",
     "apply_layer",
     "device_engine",
     "emulated_engine",
     "enabled",
+    "left_to_torch",
     "plan_of",
     "plan_only",
     "plans",

@@ -17,7 +17,7 @@ from fastrnn._layouts import STEP
 from fastrnn._lengths import Rows
 from fastrnn._plan import LayerPlan
 
-__all__ = ["apply_layer", "run_layer"]
+__all__ = ["apply_layer", "run_layer", "wants_grad"]
 
 
 class _Layer(torch.autograd.Function):
@@ -111,3 +111,12 @@ def run_layer(
         return apply_layer(engine, plan, rows, x, initial[0], c0, *weights)
     shape = shape_of(engine, plan, rows, x)
     return _results(shape, forward(shape, x, initial, weights, saving=False))
+
+
+def wants_grad(
+    x: Tensor, initial: Sequence[Tensor | None], weights: Sequence[Tensor | None]
+) -> bool:
+    """Whether the call has to keep what backward needs."""
+    return torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (x, *initial, *weights)
+    )

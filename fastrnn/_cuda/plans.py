@@ -13,7 +13,7 @@ from fastrnn._cuda.switch import Only, wanted
 from fastrnn._native import core
 from fastrnn._plan import LayerPlan
 
-__all__ = ["Columns", "Engine", "columns", "device_engine", "emulated_engine", "plan_of"]
+__all__ = ["Columns", "Engine", "caps_of", "columns", "device_engine", "emulated_engine", "plan_of"]
 
 
 class Engine(NamedTuple):
@@ -49,7 +49,8 @@ emulated_engine = Engine(core.testing.emulated, lambda tensor: 0, _emulated_caps
 
 
 @cache
-def _caps(engine: Engine, device: int) -> Any:
+def caps_of(engine: Engine, device: int) -> Any:
+    """The device's properties, asked for once."""
     return engine.caps(device)
 
 
@@ -65,7 +66,7 @@ def _make_plan(
     num_directions: int,
     only: Only,
 ) -> Any:
-    caps = _caps(engine, device)
+    caps = caps_of(engine, device)
     return core.cuda.make_plan(
         caps, cell, number, backward, batch_size, hidden_size, num_directions, only
     )

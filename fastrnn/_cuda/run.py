@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastrnn._cuda.layer import run_layer
+from fastrnn._cuda.layer import run_layer, wants_grad
 from fastrnn._cuda.plans import Engine, device_engine
 from fastrnn._cuda.refusals import NO_REGULARIZERS
 from fastrnn._lengths import Rows
@@ -33,7 +33,7 @@ def run_step(
 ) -> tuple[Tensor, ...]:
     """``(h',)`` or ``(h', c')`` of one step of a cell; as `_dispatch.run_step`."""
     _need_nothing_drawn(draw)
-    return run_layer(engine, plan, None, x, initial, weights, _wants_grad(x, initial, weights))
+    return run_layer(engine, plan, None, x, initial, weights, wants_grad(x, initial, weights))
 
 
 def run_stack(
@@ -54,7 +54,7 @@ def run_stack(
         [None] * len(layers) if state is None else state.split(layers[0].state_shape[0])
         for state in initial
     ]
-    training = _wants_grad(x, initial, weights)
+    training = wants_grad(x, initial, weights)
     states: list[tuple[Tensor, ...]] = []
     for index, layer in enumerate(layers):
         if index and dropout:
@@ -66,11 +66,3 @@ def run_stack(
     if len(states) == 1:
         return (x, *states[0])
     return (x, *(torch.cat(parts) for parts in zip(*states, strict=True)))
-
-
-def _wants_grad(
-    x: Tensor, initial: Sequence[Tensor | None], weights: Sequence[Tensor | None]
-) -> bool:
-    return torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in (x, *initial, *weights)
-    )

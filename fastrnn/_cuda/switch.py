@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-__all__ = ["MODES", "Only", "enabled", "plan_only", "set_enabled", "wanted"]
+__all__ = ["MODES", "Only", "enabled", "forced", "plan_only", "set_enabled", "wanted"]
 
 MODES = ("stepwise", "block", "cluster", "grid")
 _WEIGHTS = ("memory", "registers", "shared")
@@ -42,20 +42,27 @@ def enabled() -> bool:
     return _switch.on
 
 
+def forced() -> bool:
+    """Whether they do also where torch is expected to be faster: asked for, or for a plan."""
+    return _switch.always or _switch.only != Only()
+
+
 class _Switch:
     """``FASTRNN_CUDA=1`` in the environment, or `fastrnn.backends.use_cuda`."""
 
     def __init__(self) -> None:
         self.on = os.environ.get("FASTRNN_CUDA", "0") == "1"
+        self.always = False
         self.only = Only.read(os.environ.get("FASTRNN_CUDA_PLAN", ""))
 
 
 _switch = _Switch()
 
 
-def set_enabled(on: bool) -> bool:
+def set_enabled(on: bool, always: bool = False) -> tuple[bool, bool]:
     """Switch; returns what it was before."""
-    before, _switch.on = _switch.on, on
+    before = _switch.on, _switch.always
+    _switch.on, _switch.always = on, always
     return before
 
 

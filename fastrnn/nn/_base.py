@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
-from fastrnn._cuda import NO_REGULARIZERS
+from fastrnn._cuda import NO_REGULARIZERS, left_to_torch
 from fastrnn._dispatch import (
     composed_needed,
     engine_refuses,
@@ -106,6 +106,10 @@ class RecurrentLayer(RNNBase):
     def _in_torch(self) -> bool:
         """Whether torch has the cell, so that its layer computes the same."""
         return self.mode in _TORCH_MODES and self._rates is None and not self.weight_drop
+
+    def _torch_takes(self, packed: bool, rows: Rows | None) -> bool:
+        """Whether torch's layer, not a loop of operations, computes what the engine refuses."""
+        return self._in_torch and (rows is None or (packed and rows.resets is None))
 
     def extra_repr(self) -> str:
         shown = {
@@ -269,6 +273,10 @@ class RecurrentLayer(RNNBase):
                 zoneout,
             )
         reason = engine_refuses(input, initial, weights, plan, self.proj_size)
+        if not (reason or input.is_cpu or isinstance(plan, str)) and self._torch_takes(
+            packed, rows
+        ):
+            reason = left_to_torch(plan, input, initial, weights, packed)
         if reason is not None:
             return reason
         draw = None if self._rates is None else self._draw

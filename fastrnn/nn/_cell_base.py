@@ -11,6 +11,7 @@ from torch.nn.modules.rnn import RNNCellBase
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
+from fastrnn._cuda import left_to_torch
 from fastrnn._dispatch import (
     composed_needed,
     engine_refuses,
@@ -107,6 +108,9 @@ class RecurrentCell(RNNCellBase):
             core.isa_id(), cell, input.dtype, input.shape, self.input_size, self.hidden_size, mixed
         )
         reason = engine_refuses(input, initial, weights, plan)
+        if reason is None and not input.is_cpu and self._in_torch:
+            assert not isinstance(plan, str)
+            reason = left_to_torch(plan, input, initial, weights)
         return (plan, input, initial, weights) if reason is None else reason
 
     @never_compiled

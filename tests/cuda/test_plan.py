@@ -131,8 +131,9 @@ def test_explain_tells_who_computes_and_why() -> None:
     lines = fastrnn.explain(layer, x, gpu="h100").splitlines()
     assert "H100" in lines[0]
     assert "not measured" in lines[0]
-    assert len(lines) == 5
-    assert all("blocks of" in line and "weights in" in line for line in lines[1:])
+    assert len(lines) == 6
+    assert all("blocks of" in line and "weights in" in line for line in lines[1:5])
+    assert lines[5].startswith("  torch's layer: ")
     assert "features" in fastrnn.explain(layer, torch.randn(5, 2, 4))
     half = fastrnn.nn.LSTM(3, 8, dtype=torch.bfloat16)
     text = fastrnn.explain(half, torch.randn(2, 1, 3, dtype=torch.bfloat16), gpu="h100")

@@ -44,7 +44,7 @@ def main(
         raise typer.Exit(1)
     result: dict[str, Any] = {"machine": machine(), "rows": [], "left_out": 0}
     typer.echo(f"{result['machine']}\nratios torch / ours: forward, training, both under a graph")
-    with use_cuda():
+    with use_cuda(always=True):
         for row in rows(shapes, seconds, result):
             typer.echo(report.line(row))
             if json_file:  # after each row: a run that is cut off leaves what it has

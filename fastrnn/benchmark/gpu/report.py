@@ -34,12 +34,22 @@ def _text(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
+def _computed_by(row: dict[str, Any]) -> str:
+    """The last layer's kernels; whether they run only because the benchmark asks for them."""
+    if row["refusal"]:
+        return str(row["refusal"])
+    lines = row["plan"].splitlines()
+    plan = [line for line in lines if line.startswith("  layer ")][-1].split(": ", 1)[-1]
+    left = any(line.startswith("  left to torch") for line in lines)
+    return f"(else left to torch) {plan}" if left else str(plan)
+
+
 def line(row: dict[str, Any]) -> str:
     """One row, for the terminal."""
     ratios = " ".join(
         f"{_text(ratio(row, mode)):>6}" for mode in (*MODES, *(GRAPHS[mode] for mode in MODES))
     )
-    what = row["refusal"] or row["plan"].splitlines()[-1].split(": ", 1)[-1]
+    what = _computed_by(row)
     answers = f"WRONG {', '.join(row['wrong_answers'])}; " if row["wrong_answers"] else ""
     return f"{row['title']:44} {ratios}  {answers}{what[:70]}"
 
@@ -97,7 +107,7 @@ def table(result: dict[str, Any]) -> str:
         graph = row["microseconds"].get(GRAPHS[FORWARD], {}).get(OURS, {}).get("median")
         step = _text(None if graph is None else graph / row["seq_len"])
         kernel = (row["cudnn_kernels"] or ["–"])[0].replace("|", "/")
-        what = row["refusal"] or row["plan"].splitlines()[-1].split(": ", 1)[-1]
+        what = _computed_by(row)
         wrong = " (wrong)" if row["wrong_answers"] else ""
         lines.append(
             f"| {row['title']}{wrong} | {' | '.join(ratios)} | {step} | {kernel} | {what} |"
