@@ -39,7 +39,8 @@ def _computed_by(row: dict[str, Any]) -> str:
     if row["refusal"]:
         return str(row["refusal"])
     lines = row["plan"].splitlines()
-    plan = [line for line in lines if line.startswith("  layer ")][-1].split(": ", 1)[-1]
+    plan = ([line for line in lines if line.startswith("  layer ")] or lines)[-1]
+    plan = plan.split(": ", 1)[-1]
     left = any(line.startswith("  left to torch") for line in lines)
     return f"(else left to torch) {plan}" if left else str(plan)
 
