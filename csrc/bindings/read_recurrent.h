@@ -101,7 +101,8 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
 /// A plan that was made for another call would write where nothing is.
 inline void need_fit(const cuda::Engine& engine, int cell, int number, const cuda::Running& how, int batch, int hidden,
                      int directions, bool backward) {
-  need(engine.refuses(cell, number) == nullptr, "the CUDA engine does not run this cell");
+  const char* const reason = engine.refuses(cell, number);
+  need(reason == nullptr, reason ? reason : "");
   const cuda::Placement& place = how.placement;
   if (place.mode == cuda::Mode::kStepwise) return;
   const CellTraits& traits = cell_traits(cell);

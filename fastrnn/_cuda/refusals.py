@@ -24,15 +24,15 @@ def refuses(
     plan: StackPlan | LayerPlan,
 ) -> str | None:
     """Why the engine does not take tensors on a GPU, or None; see `_dispatch.engine_refuses`."""
+    first = plan if isinstance(plan, LayerPlan) else plan.layers[0]
+    reason = device_engine.functions.refuses(first.cell, first.number)
+    if reason is not None:  # that it was built without CUDA, for one
+        return f"input is on {input.device}, and {reason}"
     if not enabled():
         return (
             f"input is on {input.device}, and the CUDA engine is off: it has not been measured on "
             "a GPU yet (fastrnn.backends.use_cuda)"
         )
-    first = plan if isinstance(plan, LayerPlan) else plan.layers[0]
-    reason = device_engine.functions.refuses(first.cell, first.number)
-    if reason is not None:
-        return str(reason)
     if input.is_neg():
         return "input is a negative view"
     if len(weights) != len(plan.weight_shapes):

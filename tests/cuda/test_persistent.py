@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from emulated import CELLS, Emulated, arguments, compare, run  # noqa: E402
+from oracles import assert_within_budget  # noqa: E402
 
 from fastrnn import _cuda  # noqa: E402
 from fastrnn._native import core  # noqa: E402
@@ -103,6 +104,17 @@ def test_a_batch_does_not_change_its_rows(emulated: Emulated) -> None:
     alone = emulated(lambda: run("lstm", part, torch.float32), only="mode=block,group_rows=3")
     np.testing.assert_array_equal(alone["output 0"], whole["output 0"][:, 3:])
     np.testing.assert_array_equal(alone["output 2"], whole["output 2"][3:])
+
+
+def test_more_steps_than_16_bits_count(emulated: Emulated) -> None:
+    """What belongs to a step, or to the last one; sums over all steps are torch's products."""
+    cell, only = "rnn_tanh", "mode=block"
+    given = arguments(cell, 65_540, 1, 1, 1)
+    exact, theirs = (run(cell, given, dtype) for dtype in (torch.float64, torch.float32))
+    ours = emulated(lambda: run(cell, given, torch.float32), only=only)
+    assert_planned(emulated, only)
+    for name in ("output 0", "output 1", "grad input", "grad h0"):
+        assert_within_budget(ours[name], theirs[name], exact[name], name=name)
 
 
 def test_a_refused_launch_runs_step_by_step(emulated: Emulated) -> None:
