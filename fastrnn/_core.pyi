@@ -162,6 +162,7 @@ class cuda:
 
         mode: str  # "stepwise", "block", "cluster" or "grid"
         weights: str  # "memory", "registers" or "shared memory"
+        product: str  # "float32", "TF32" or "3xTF32"
         threads: int
         units: int
         slices: int
@@ -181,7 +182,9 @@ class cuda:
         batch: int,
         hidden: int,
         directions: int,
-        only: tuple[int, int, int, int],  # mode, slices, group_rows, weights; -1, 0, 0, -1: any
+        tf32: bool,
+        # mode, slices, group_rows, weights, product; -1, 0, 0, -1, -1: any
+        only: tuple[int, int, int, int, int],
         /,
     ) -> cuda.Plan: ...
     @staticmethod

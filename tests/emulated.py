@@ -24,7 +24,7 @@ Values = dict[str, Any]
 class Emulated:
     """Runs functions, with all that the engine takes on the emulated GPU.
 
-    ``plans`` are those that were made for it.
+    Not in TF32 unless asked for.  ``plans`` are those that were made for it.
     """
 
     def __init__(self, patch: Any) -> None:
@@ -33,12 +33,19 @@ class Emulated:
         self.plans: list[Any] = []
 
     def __call__(
-        self, function: Callable[..., Any], *args: Any, seed: int = 1, only: str = ""
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        seed: int = 1,
+        only: str = "",
+        tf32: bool = False,
     ) -> Any:
         self.calls = 0
         self.plans.clear()
         core.testing.emulated.set_seed(seed)
         before = _cuda.plan_only(_cuda.Only.read(only))
+        cudnn = torch.backends.cudnn
+        allowed, cudnn.allow_tf32 = cudnn.allow_tf32, tf32
         made = _cuda.plan_of
 
         def plan_of(*given: Any) -> Any:
@@ -56,6 +63,7 @@ class Emulated:
                 result = function(*args)
         finally:
             _cuda.plan_only(before)
+            cudnn.allow_tf32 = allowed
         assert self.calls, "the emulated engine was not asked"
         return result
 

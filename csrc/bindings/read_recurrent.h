@@ -124,6 +124,14 @@ inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
     const char* const reason = engine().refuses(cell, number);
     return reason ? py::object(py::str(reason)) : py::none();
   });
+  m.def("multiply_fragments", [engine](int kind, uintptr_t words, uintptr_t sums, int device, uintptr_t stream) {
+    need(kind >= 0 && kind < 3, "kind: no such instruction");
+    engine().multiply_fragments(kind, reinterpret_cast<const uint32_t*>(words), reinterpret_cast<float*>(sums), device,
+                                reinterpret_cast<void*>(stream));
+  });
+  m.def("round_to_tf32", [engine](int count, uintptr_t values, int device, uintptr_t stream) {
+    engine().round_to_tf32(count, reinterpret_cast<float*>(values), device, reinterpret_cast<void*>(stream));
+  });
   m.def("forward", [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
                             const py::tuple& rows, const py::tuple& directions, const py::tuple& y,
                             const py::tuple& initial, const py::tuple& final_states, int device, uintptr_t stream) {

@@ -26,6 +26,7 @@ void define_plans(py::module_& m) {
   py::class_<cuda::Plan>(m, "Plan")
       .def_property_readonly("mode", [](const cuda::Plan& p) { return cuda::name_of(p.placement.mode); })
       .def_property_readonly("weights", [](const cuda::Plan& p) { return cuda::name_of(p.placement.weights); })
+      .def_property_readonly("product", [](const cuda::Plan& p) { return cuda::name_of(p.placement.product); })
       .def_property_readonly("threads", property(&Placement::threads))
       .def_property_readonly("units", property(&Placement::units))
       .def_property_readonly("slices", property(&Placement::slices))
@@ -38,17 +39,19 @@ void define_plans(py::module_& m) {
            [](const cuda::Plan& p, int directions) { return cuda::scratch_bytes(p.placement, directions); })
       .def("__repr__", [](const cuda::Plan& p) { return "<Plan: " + p.why + ">"; });
   m.def("make_plan", [](const DeviceCaps& device, int cell, int number, bool backward, int64_t batch, int64_t hidden,
-                        int directions, const py::tuple& only) {
+                        int directions, bool tf32, const py::tuple& only) {
     need(cell >= 0 && cell < num_cells(), "cell: no such number");
     need(is_number(number), "number: no such code");
     need(batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24, "sizes must be positive, and not huge");
     need(directions == 1 || directions == 2, "directions must be 1 or 2");
-    need_size(only, 4, "only must hold mode, slices, group_rows, weights");
-    need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared),
-         "only: no such mode, or place of weights");
+    need_size(only, 5, "only must hold mode, slices, group_rows, weights, product");
+    need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
+             integer(only, 4) <= int(cuda::Product::kSplitTf32),
+         "only: no such mode, place of weights, or product");
     const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
-                                   int(integer(only, 3))};
-    return cuda::make_plan(device, cell_traits(cell), {int(batch), int(hidden), directions, number, backward}, given);
+                                   int(integer(only, 3)), int(integer(only, 4))};
+    return cuda::make_plan(device, cell_traits(cell), {int(batch), int(hidden), directions, number, backward, tf32},
+                           given);
   });
 }
 

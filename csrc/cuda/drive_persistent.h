@@ -4,6 +4,7 @@
 
 #include "cuda/drive.h"
 #include "cuda/persistent.h"
+#include "cuda/tensor_weights.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
@@ -34,11 +35,17 @@ void launch_persistent(const Call& call, const Placement& place, const Workspace
     shape.shared_bytes = place.shared_floats * 4;
     shape.cluster = place.mode == Mode::kCluster ? place.slices : 1;
     shape.cooperative = place.mode == Mode::kGrid;
+    const bool tensor = place.product != Product::kFfma;
+    const auto start = [&](auto kernel) { launch(kernel, shape, stream, call, place, work); };
+    using Kernels = Persistent<Call>;
     if constexpr (Cell::kPhases == 1) {
-      if (place.weights == cuda::WeightPlace::kRegisters)
-        return launch(Persistent<Call>::template kernel<Cell, RegisterWeights>(), shape, stream, call, place, work);
+      if (place.weights == cuda::WeightPlace::kRegisters) {
+        if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, true>>());
+        return start(Kernels::template kernel<Cell, RegisterWeights>());
+      }
     }
-    launch(Persistent<Call>::template kernel<Cell, SharedWeights>(), shape, stream, call, place, work);
+    if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, false>>());
+    start(Kernels::template kernel<Cell, SharedWeights>());
   }
 }
 

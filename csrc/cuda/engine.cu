@@ -7,6 +7,7 @@
 #include <mutex>
 #include <vector>
 
+#include "cuda/fragments.h"
 #include "cuda/run_call.h"
 
 namespace fastrnn {
@@ -72,10 +73,20 @@ int failures(int device) {
   return int(found);
 }
 
+void multiply_fragments(int kind, const uint32_t* words, float* sums, int device, void* stream) {
+  const DeviceGuard guard(device);
+  cuda_kernels::run_fragments(kind, words, sums, static_cast<cudaStream_t>(stream));
+}
+void round_to_tf32(int count, float* values, int device, void* stream) {
+  const DeviceGuard guard(device);
+  cuda_kernels::run_rounding(count, values, static_cast<cudaStream_t>(stream));
+}
+
 }  // namespace
 
 const Engine& engine() {
-  static const Engine table{cuda_kernels::refuses, run<Forward>, run<Backward>, failures};
+  static const Engine table{cuda_kernels::refuses, run<Forward>, run<Backward>, failures,
+                            multiply_fragments,    round_to_tf32};
   return table;
 }
 

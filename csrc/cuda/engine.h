@@ -35,6 +35,9 @@ struct Engine {
   void (*backward)(int cell, int number, const Backward& call, const Running& how);
   /// How often kernels have given up waiting for others since the last time; results are wrong then.
   int (*failures)(int device);
+  /// For tests, see fragments.h.
+  void (*multiply_fragments)(int kind, const uint32_t* words, float* sums, int device, void* stream);
+  void (*round_to_tf32)(int count, float* values, int device, void* stream);
 };
 
 const Engine& engine();

@@ -32,6 +32,8 @@ const Engine& engine() {
       [](int, int, const Forward&, const Running&) { throw std::runtime_error(kNotBuilt); },
       [](int, int, const Backward&, const Running&) { throw std::runtime_error(kNotBuilt); },
       [](int) { return 0; },
+      [](int, const uint32_t*, float*, int, void*) { throw std::runtime_error(kNotBuilt); },
+      [](int, float*, int, void*) { throw std::runtime_error(kNotBuilt); },
   };
   return table;
 }

@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #if defined(__CUDACC__)
+#include "cuda/mma_cuda.h"
 #include "cuda/ops_cuda.h"
 #elif defined(FASTRNN_THREADED_BLOCKS)
 #include "testing/threaded_ops.h"
 #else
 #include "testing/cuda_emulated_ops.h"
+#include "testing/emulated_mma.h"
 #endif

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <vector>
 
 #include "core/number.h"
 
@@ -21,6 +22,7 @@ struct Costs {
   double cluster_bytes = 20, l2_bytes = 64, shared_bytes = 128;  // a cycle
   double l2_size = 36e6, memory_bytes = 1500;                    // of the whole GPU; a cycle
   double multiply_adds = 96;                                     // a cycle
+  double tensor = 6.5, tensor_latency = 33, tensor_start = 60;   // an instruction of a quarter of a multiprocessor
   double pointwise = 230;
 };
 
@@ -35,29 +37,66 @@ void set_products(const CellTraits& cell, const Problem& problem, Placement& pla
   }
 }
 
+/// How a product is dealt to the threads of a block.
+struct Tiling {
+  int threads;      // at the most
+  int workers;      // that share the product: threads, or warps
+  int sums, depth;  // of a worker's tile
+  int tiles;        // of the depth, that a worker takes at the most,
+  int slices;       // and that the depth is cut into
+};
+
+Tiling tiling_of(const Placement& place) {
+  const bool registers = place.weights == WeightPlace::kRegisters;
+  if (place.product != Product::kFfma) {
+    const int threads = registers ? kTensorRegisterThreads : kSharedThreads;
+    return {threads, threads / 32, 32, kPieceDepth, registers ? kTensorPieces : INT32_MAX, INT32_MAX};
+  }
+  if (registers) return {kRegisterThreads, kRegisterThreads, 8, 8, 1, INT32_MAX};
+  return {kSharedThreads, kSharedThreads, 4, 4, INT32_MAX, 32};
+}
+
+/// Workers side by side over a phase's sums and depth; false where they are too few.
+bool deal_out(const Tiling& tiling, int phase, Placement& place) {
+  const int groups =
+      divide_up(place.product == Product::kFfma ? place.padded_sums(phase) : place.sum_tiles(phase) * 16, tiling.sums);
+  if (groups > tiling.workers) return false;
+  const int tiles = divide_up(place.depth[phase], tiling.depth);
+  const int length = divide_up(tiles, std::min(tiling.workers / groups, tiling.slices));
+  if (length > tiling.tiles) return false;
+  place.row_groups[phase] = groups;
+  place.k_slices[phase] = divide_up(tiles, length);
+  return true;
+}
+
+/// Of the weights of a phase, in shared memory, in floats.
+int64_t weights_size(const Placement& place, int phase) {
+  if (place.weights == WeightPlace::kRegisters) return 0;
+  if (place.product == Product::kFfma) return int64_t(round_up(place.depth[phase], 4)) * place.padded_sums(phase);
+  return int64_t(place.pieces(phase)) * kPieceDepth * place.sum_tiles(phase) * 16;
+}
+
 /// Threads and shared memory; false where the geometry does not fit the device.
 bool lay_out(const DeviceCaps& device, Placement& place) {
-  const bool registers = place.weights == WeightPlace::kRegisters;
-  if (registers && place.phases > 1) return false;
-  const int most = registers ? kRegisterThreads : kSharedThreads;
-  if (int64_t(place.units) * place.group_rows > most) return false;
+  const bool tensor = place.product != Product::kFfma;
+  if (place.weights == WeightPlace::kRegisters && place.phases > 1) return false;
+  const Tiling tiling = tiling_of(place);
+  if (int64_t(place.units) * place.group_rows > tiling.threads) return false;
   int threads = place.units * place.group_rows, deepest = 0;
-  int64_t partials = 0, weights = 0;
+  int64_t partials = 0;
   for (int phase = 0; phase < place.phases; ++phase) {
-    const int padded = place.padded_sums(phase), depth = place.depth[phase];
-    const int groups = padded / (registers ? 8 : 4), pieces = divide_up(depth, registers ? 8 : 4);
-    if (groups > most) return false;
-    const int slices = registers ? pieces : std::min({most / groups, pieces, 32});
-    if (int64_t(groups) * slices > most) return false;
-    place.row_groups[phase] = groups;
-    place.k_slices[phase] = slices;
-    threads = std::max(threads, groups * slices);
-    deepest = std::max(deepest, depth);
-    partials = std::max(partials, int64_t(slices) * place.group_rows * padded);
-    if (!registers) weights += int64_t(round_up(depth, 4)) * padded;
+    if (!deal_out(tiling, phase, place)) return false;
+    const int workers = place.row_groups[phase] * place.k_slices[phase];
+    threads = std::max(threads, workers * (tiling.threads / tiling.workers));
+    deepest = std::max(deepest, place.depth[phase]);
+    partials = std::max(partials, int64_t(place.k_slices[phase]) * place.group_rows * place.padded_sums(phase));
+    if (tensor && place.weights == WeightPlace::kRegisters)
+      partials = std::max(partials, int64_t(tiling.workers) * kTensorStage);
   }
   place.threads = round_up(threads, 32);
-  place.operand_pitch = round_up(deepest, 8);
+  place.operand_pitch = round_up(deepest, tensor ? kPieceDepth : 8);
+  // 8 lanes read 16 bytes each of two rows, which must lie in different banks.
+  if (tensor && place.operand_pitch % 32 == 0) place.operand_pitch += 16;
   place.operand_stride = place.group_rows * place.operand_pitch;
   int64_t at = 4;  // after the flag
   place.flag_at = 0;
@@ -65,22 +104,40 @@ bool lay_out(const DeviceCaps& device, Placement& place) {
   at += int64_t(place.operand_stride) * (place.mode == Mode::kGrid ? 1 : 2);
   place.partials_at = int(at);
   at += partials;
-  for (int phase = 0; phase < place.phases && !registers; ++phase) {
+  for (int phase = 0; phase < place.phases; ++phase) {
     place.weights_at[phase] = int(at);
-    at += int64_t(round_up(place.depth[phase], 4)) * place.padded_sums(phase);
+    at += weights_size(place, phase);
   }
   if (at * 4 > device.shared_per_block) return false;
   place.shared_floats = int(at);
   return true;
 }
 
+/// Of a phase's product in a block.
+double product_cycles(const Placement& place, int phase, const Costs& cost) {
+  const double rows = place.group_rows, depth = place.depth[phase], padded = place.padded_sums(phase);
+  const bool shared = place.weights == WeightPlace::kShared;
+  if (place.product == Product::kFfma) {
+    const double weights = shared ? padded * depth * 4 * divide_up(place.group_rows, 4) : 0;
+    return padded * depth * rows / cost.multiply_adds + weights / cost.shared_bytes;
+  }
+  const int row_tiles = divide_up(place.group_rows, 8), warps = place.row_groups[phase] * place.k_slices[phase];
+  const double tiles = double(place.sum_tiles(phase)) * place.pieces(phase), tile_bytes = 16 * 64;
+  const double products = place.product == Product::kSplitTf32 ? 3 : 1;
+  const double multiply = tiles * row_tiles * 2 * products * cost.tensor / std::min(4, warps);
+  // A piece's instructions on the same sums wait for one another.
+  const double chain = double(divide_up(place.pieces(phase), place.k_slices[phase])) * row_tiles *
+                       (place.product == Product::kSplitTf32 ? 4 : 1) * cost.tensor_latency;
+  double bytes = double(place.row_groups[phase]) * place.pieces(phase) * rows * 64;
+  if (shared) bytes += tiles * tile_bytes * divide_up(row_tiles, 2);
+  return std::max({multiply, chain, bytes / cost.shared_bytes}) + cost.tensor_start;
+}
+
 double persistent_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place, const Costs& cost) {
   double cycles = cost.pointwise;
   for (int phase = 0; phase < place.phases; ++phase) {
     const double padded = place.padded_sums(phase), depth = place.depth[phase], rows = place.group_rows;
-    cycles += padded * depth * rows / cost.multiply_adds;
-    if (place.weights == WeightPlace::kShared)
-      cycles += padded * depth * 4 * divide_up(place.group_rows, 4) / cost.shared_bytes;
+    cycles += product_cycles(place, phase, cost);
     cycles += 60 + 2 * place.k_slices[phase] * rows * padded * 4 / cost.shared_bytes;
     const double published = rows * place.units * (depth / problem.hidden) * 4;
     if (place.mode == Mode::kBlock) cycles += cost.block_exchange;
@@ -122,14 +179,14 @@ std::vector<int> group_rows_to_try(int batch, int only) {
 }
 
 std::string describe(const Placement& place, double microseconds) {
-  char text[160];
+  char text[200];
   if (place.mode == Mode::kStepwise) {
     std::snprintf(text, sizeof text, "stepwise, weights read in every step (model: %.1f us a step)", microseconds);
   } else {
     std::snprintf(text, sizeof text,
-                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s (model: %.2f us a step)",
+                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s, %s (model: %.2f us a step)",
                   name_of(place.mode), place.groups, place.slices, place.units, place.group_rows,
-                  name_of(place.weights), microseconds);
+                  name_of(place.weights), name_of(place.product), microseconds);
   }
   return text;
 }
@@ -151,7 +208,7 @@ class Planner {
     for (int units = 1; device_.cooperative && units <= 64 && wanted(Mode::kGrid); units *= 2)
       try_slices(Mode::kGrid, only_.slices > 0 ? only_.slices : divide_up(problem_.hidden, units));
     if (!found_) return settle("the weights fit no persistent kernel on this GPU");
-    if (only_.mode < 0 && best_.microseconds >= stepwise_.microseconds)
+    if (only_.mode < 0 && only_.product < 0 && best_.microseconds >= stepwise_.microseconds)
       return settle("the model expects no persistent kernel to be faster: the best is " +
                     describe(best_.placement, best_.microseconds));
     best_.why = describe(best_.placement, best_.microseconds) + "; stepwise would take " +
@@ -176,21 +233,34 @@ class Planner {
     place.units = divide_up(problem_.hidden, slices);
     // The last block would have nothing.
     if (only_.slices == 0 && int64_t(slices - 1) * place.units >= problem_.hidden) return;
-    for (const WeightPlace weights : {WeightPlace::kRegisters, WeightPlace::kShared}) {
-      if (only_.weights >= 0 && only_.weights != int(weights)) continue;
-      place.weights = weights;
-      for (const int rows : group_rows_to_try(problem_.batch, only_.group_rows)) {
-        place.group_rows = rows;
-        place.groups = divide_up(problem_.batch, rows);
-        if (mode == Mode::kGrid && place.blocks(problem_.directions) > device_.multiprocessors) continue;
-        if (!lay_out(device_, place)) continue;
-        const double microseconds = persistent_cycles(device_, problem_, place, costs_) / costs_.gigahertz / 1e3;
-        if (found_ && microseconds >= best_.microseconds) continue;
-        found_ = true;
-        best_.placement = place;
-        best_.microseconds = microseconds;
+    for (const Product product : {Product::kFfma, Product::kTf32, Product::kSplitTf32}) {
+      if (!takes(product)) continue;
+      place.product = product;
+      for (const WeightPlace weights : {WeightPlace::kRegisters, WeightPlace::kShared}) {
+        if (only_.weights >= 0 && only_.weights != int(weights)) continue;
+        place.weights = weights;
+        for (const int rows : group_rows_to_try(problem_.batch, only_.group_rows)) {
+          place.group_rows = rows;
+          place.groups = divide_up(problem_.batch, rows);
+          consider(place);
+        }
       }
     }
+  }
+
+  bool takes(Product product) const {
+    if (only_.product >= 0 && only_.product != int(product)) return false;
+    return product == Product::kFfma || (device_.major >= 8 && (product != Product::kTf32 || problem_.tf32));
+  }
+
+  void consider(Placement& place) {
+    if (place.mode == Mode::kGrid && place.blocks(problem_.directions) > device_.multiprocessors) return;
+    if (!lay_out(device_, place)) return;
+    const double microseconds = persistent_cycles(device_, problem_, place, costs_) / costs_.gigahertz / 1e3;
+    if (found_ && microseconds >= best_.microseconds) return;
+    found_ = true;
+    best_.placement = place;
+    best_.microseconds = microseconds;
   }
 
   const DeviceCaps& device_;
@@ -211,6 +281,11 @@ const char* name_of(Mode mode) {
 const char* name_of(WeightPlace place) {
   constexpr const char* kNames[] = {"memory", "registers", "shared memory"};
   return kNames[int(place)];
+}
+
+const char* name_of(Product product) {
+  constexpr const char* kNames[] = {"float32", "TF32", "3xTF32"};
+  return kNames[int(product)];
 }
 
 Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const PlanOverride& only) {

@@ -20,29 +20,47 @@ enum class Mode : int {
   kGrid,      // persistent: blocks anywhere, all running at once, exchange through the second-level cache
 };
 enum class WeightPlace : int { kMemory, kRegisters, kShared };
+/// What persistent kernels multiply with (tensor_weights.h).
+enum class Product : int {
+  kFfma,       // ordinary multiply-adds of float32
+  kTf32,       // tensor cores; operands rounded to 10 bits of mantissa
+  kSplitTf32,  // tensor cores, three products of them for each: as exact as float32 ("3xTF32")
+};
 
 /// Threads of a persistent block, at the most.
-constexpr int kRegisterThreads = 384, kSharedThreads = 512;
+constexpr int kRegisterThreads = 384, kTensorRegisterThreads = 256, kSharedThreads = 512;
+/// Pieces of the depth that a warp of tensor_weights.h has in registers at the most, and how deep they are.
+constexpr int kTensorPieces = 8, kPieceDepth = 16;
+/// Words of shared memory by which such a warp loads them.
+constexpr int kTensorStage = 32 * 16;
 
 const char* name_of(Mode mode);
 const char* name_of(WeightPlace place);
+const char* name_of(Product product);
 
 /// How many persistent blocks share a call, and the geometry of each; see persistent.h. A direction has `groups` of
 /// `slices` blocks; a group has up to group_rows of the batch, a slice `units` of the hidden units.
 struct Placement {
   Mode mode = Mode::kStepwise;
   WeightPlace weights = WeightPlace::kMemory;
+  Product product = Product::kFfma;
   int threads = 0, units = 0, slices = 0, groups = 0, group_rows = 0;
   int phases = 1;
   int outputs[kMaxPhases];     // sums for each unit of a phase's product
   int depth[kMaxPhases];       // of the product
-  int row_groups[kMaxPhases];  // threads side by side over the sums of the block,
+  int row_groups[kMaxPhases];  // threads (with tensor cores warps) side by side over the sums of the block,
   int k_slices[kMaxPhases];    // and over the depth
   // In shared memory, counted in floats:
   int operand_pitch = 0, operand_at = 0, operand_stride = 0;  // rows of what meets the weights; one or two buffers
   int partials_at = 0, flag_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
 
-  FASTRNN_HD int padded_sums(int phase) const { return (outputs[phase] * units + 7) / 8 * 8; }
+  /// Of tensor_weights.h: tiles of 16 sums, and pieces of the depth.
+  FASTRNN_HD int sum_tiles(int phase) const { return (outputs[phase] * units + 15) / 16; }
+  FASTRNN_HD int pieces(int phase) const { return (depth[phase] + kPieceDepth - 1) / kPieceDepth; }
+  /// From a row's partial sums to the next one's; with tensor cores so that what a warp writes lies in different banks.
+  FASTRNN_HD int padded_sums(int phase) const {
+    return product == Product::kFfma ? (outputs[phase] * units + 7) / 8 * 8 : sum_tiles(phase) * 16 + 4;
+  }
   FASTRNN_HD int blocks(int directions) const { return slices * groups * directions; }
   /// Of the ring through which blocks of a grid exchange: two slots of all groups, in floats; then a counter a group.
   int64_t ring_floats(int directions) const {
@@ -62,6 +80,7 @@ struct Problem {
   int batch, hidden, directions;
   int number;     // of core/number.h
   bool backward;  // its product goes over the gates of all units, and has one sum a unit
+  bool tf32;      // float32 may be rounded to TF32 for products
 };
 
 /// Tuning and tests: a mode to keep to (if it fits), and the geometry.
@@ -70,6 +89,7 @@ struct PlanOverride {
   int slices = 0;      // 0: any
   int group_rows = 0;  // 0: any
   int weights = -1;    // of WeightPlace, -1: any
+  int product = -1;    // of Product, -1: any
 };
 
 /// Always finds one: where nothing persistent fits, and nothing is asked for, the stepwise path. With an override that

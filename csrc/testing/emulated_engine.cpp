@@ -3,6 +3,7 @@
 #include "cuda/drive_stepwise.h"
 #define FASTRNN_PERSISTENT_CALL Forward
 #include "cuda/drive_persistent.h"
+#include "cuda/fragments.h"
 #include "cuda/run_call.h"
 
 namespace fastrnn {
@@ -15,11 +16,16 @@ void run(int cell, int number, const Call& call, const cuda::Running& how) {
   cuda_emulated::run_call(cell, number, call, how, &failed, 0, nullptr);
 }
 
+void multiply_fragments(int kind, const uint32_t* words, float* sums, int, void* stream) {
+  cuda_emulated::run_fragments(kind, words, sums, stream);
+}
+void round_to_tf32(int count, float* values, int, void* stream) { cuda_emulated::run_rounding(count, values, stream); }
+
 }  // namespace
 
 const cuda::Engine& emulated_engine() {
   static const cuda::Engine table{cuda_emulated::refuses, run<cuda::Forward>, run<cuda::Backward>,
-                                  [](int) { return 0; }};
+                                  [](int) { return 0; },  multiply_fragments, round_to_tf32};
   return table;
 }
 

@@ -14,6 +14,7 @@ from fastrnn._cuda import against_torch, plans
 from fastrnn._cuda.against_torch import left_to_torch
 from fastrnn._cuda.layer import apply_layer
 from fastrnn._cuda.plans import Engine, device_engine, emulated_engine, plan_of
+from fastrnn._cuda.precision import tf32_allowed
 from fastrnn._cuda.refusals import NO_REGULARIZERS, refuses
 from fastrnn._cuda.run import run_stack, run_step
 from fastrnn._cuda.switch import MODES, Only, enabled, plan_only, set_enabled
@@ -36,4 +37,5 @@ __all__ = [
     "run_stack",
     "run_step",
     "set_enabled",
+    "tf32_allowed",
 ]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastrnn._cuda.precision import tf32_allowed
 from fastrnn._cuda.switch import Only, wanted
 from fastrnn._native import core
 from fastrnn._plan import LayerPlan
@@ -64,11 +65,12 @@ def _make_plan(
     batch_size: int,
     hidden_size: int,
     num_directions: int,
+    tf32: bool,
     only: Only,
 ) -> Any:
     caps = caps_of(engine, device)
     return core.cuda.make_plan(
-        caps, cell, number, backward, batch_size, hidden_size, num_directions, only
+        caps, cell, number, backward, batch_size, hidden_size, num_directions, tf32, only
     )
 
 
@@ -84,6 +86,7 @@ def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any
         batch_size,
         hidden_size,
         num_directions,
+        tf32_allowed(),
         wanted(),
     )
 

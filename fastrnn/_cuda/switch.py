@@ -9,6 +9,7 @@ __all__ = ["MODES", "Only", "enabled", "forced", "plan_only", "set_enabled", "wa
 
 MODES = ("stepwise", "block", "cluster", "grid")
 _WEIGHTS = ("memory", "registers", "shared")
+_PRODUCTS = ("ffma", "tf32", "3xtf32")
 
 
 class Only(NamedTuple):
@@ -18,16 +19,17 @@ class Only(NamedTuple):
     slices: int = 0
     group_rows: int = 0
     weights: int = -1
+    product: int = -1
 
     @classmethod
     def read(cls, text: str) -> Only:
-        """Of ``mode=grid,slices=8,group_rows=2,weights=shared``, each of them if wanted."""
+        """Of ``mode=grid,slices=8,group_rows=2,weights=shared,product=tf32``, each if wanted."""
         given: dict[str, int] = {}
         for part in filter(None, text.split(",")):
             name, _, value = part.partition("=")
             if name not in cls._fields:
                 raise ValueError(f"FASTRNN_CUDA_PLAN: {name!r} is none of {', '.join(cls._fields)}")
-            words = {"mode": MODES, "weights": _WEIGHTS}.get(name)
+            words = {"mode": MODES, "weights": _WEIGHTS, "product": _PRODUCTS}.get(name)
             if words is None:
                 given[name] = int(value)
             elif value in words:

@@ -24,7 +24,7 @@ BATCH = [1, 8, 12, 16, 20, 32, 64, 128, 256]
 
 def make(
     caps: Any, cell: str, batch: int, hidden: int, directions: int = 1, backward: bool = False,
-    number: int = 4, only: str = "",
+    number: int = 4, only: str = "", tf32: bool = False,
 ) -> Any:  # fmt: skip
     return core.cuda.make_plan(
         caps,
@@ -34,6 +34,7 @@ def make(
         batch,
         hidden,
         directions,
+        tf32,
         _cuda.Only.read(only),
     )
 

@@ -161,7 +161,7 @@ def test_what_is_not_there_is_refused_with_a_reason() -> None:
     refuses = core.testing.emulated.refuses
     assert "half" in refuses(CELL_NUMBERS["lstm"], 2)
     caps = _cuda.emulated_engine.caps(0)
-    plan = core.cuda.make_plan(caps, 0, 4, False, 1, 1, 1, _cuda.Only())
+    plan = core.cuda.make_plan(caps, 0, 4, False, 1, 1, 1, False, _cuda.Only())
     with pytest.raises(ValueError, match="no such code"):
         core.testing.emulated.forward(0, 2, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), 0, 0)
     if not core.build_info()["cuda"]:

@@ -1,0 +1,242 @@
+#pragma once
+// As resident.h, with tensor cores: a block's weights on the chip, and the products with them. Sums are the rows of
+// what a warp multiplies and the batch its columns, so that weights are read in their order and what they meet is read
+// in its own. Depth comes in pieces of 64 bytes of a row, 16 to each of 4 lanes, which is two instructions' worth:
+// which k an instruction takes first is anyone's choice, as long as both operands have the same.
+
+#include "core/host_device.h"
+#include "cuda/ops.h"
+#include "cuda/plan.h"
+#include "cuda/resident.h"
+
+namespace fastrnn {
+namespace FASTRNN_BACKEND {
+
+using cuda::Product;
+
+/// A lane's 16 bytes of a piece.
+struct Words {
+  uint32_t v[4];
+};
+
+/// What a lane has of a tile of 16 sums and 8 rows: of sums lane / 4 and that + 8, rows 2 * (lane % 4) and the next.
+/// Two chains of additions, for the order of sums to be the same whatever the tensor cores do at once.
+struct TileSums {
+  float first[4], second[4];
+};
+
+/// A lane's part of a tile's weights in a piece: of sum lane / 4, and of the one 8 further.
+struct TileWeights {
+  Words top, bottom;
+};
+
+template <class T>
+struct TensorNumber;
+
+/// TF32, or a float as the sum of two of them: with the product of the two small ones left out that is as exact as
+/// float32.
+template <>
+struct TensorNumber<float> {
+  static constexpr int kInWord = 1;
+
+  template <class Weight>
+  FASTRNN_DEVICE static uint32_t pack(bool split, const Weight& weight) {
+    return split ? bits_of(weight(0)) : to_tf32(weight(0));
+  }
+
+  /// What `word` lacks after rounding; and rounds it.
+  FASTRNN_DEVICE static uint32_t split_word(uint32_t& word) {
+    const float value = float_of(word);
+    word = to_tf32(value);
+    return bits_of(value - float_of(word));  // 12 bits of mantissa, of which the instruction reads the first 10
+  }
+
+  FASTRNN_DEVICE static void multiply(float (&sums)[4], const TileWeights& w, const Words& x, int half) {
+    const uint32_t a[4] = {w.top.v[half * 2], w.bottom.v[half * 2], w.top.v[half * 2 + 1], w.bottom.v[half * 2 + 1]};
+    const uint32_t b[2] = {x.v[half * 2], x.v[half * 2 + 1]};
+    mma_m16n8k8_tf32(sums, a, b);
+  }
+
+  /// x as it is in memory.
+  FASTRNN_DEVICE static void add_rounded(TileSums& sums, const TileWeights& w, const Words& x) {
+    Words rounded;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) rounded.v[i] = to_tf32(float_of(x.v[i]));
+    multiply(sums.first, w, rounded, 0);
+    multiply(sums.second, w, rounded, 1);
+  }
+
+  /// Tensor cores cut off what exceeds float32 in a sum, always towards zero: over a piece that is little, and pieces
+  /// are added up by ordinary additions.
+  FASTRNN_DEVICE static void add_split(TileSums& sums, const TileWeights& large, const TileWeights& small,
+                                       const Words& x) {
+    Words x_large = x, x_small;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) x_small.v[i] = split_word(x_large.v[i]);
+    float piece[4] = {};
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      multiply(piece, large, x_large, half);
+      multiply(sums.second, small, x_large, half);
+      multiply(sums.second, large, x_small, half);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums.first[i] = sums.first[i] + piece[i];
+  }
+};
+
+/// A warp has two tiles of sums, and a slice of the depth. In registers: up to kTensorPieces pieces of it, for cells of
+/// one phase. In shared memory: [piece, tile, top or bottom, lane], 16 bytes each.
+template <class T, bool kInRegisters>
+class TensorWeights {
+  using Number = TensorNumber<T>;
+  static constexpr int kTiles = 2, kPieces = cuda::kTensorPieces;
+  static constexpr int kRowTiles = kInRegisters ? 1 : 2;  // of 8 rows, that meet weights once read
+  static constexpr int kStage = cuda::kTensorStage;
+
+ public:
+  static constexpr int kThreads = kInRegisters ? cuda::kTensorRegisterThreads : cuda::kSharedThreads;
+
+  /// weight(sum, k), zero past the last of either.
+  template <class Weight>
+  FASTRNN_DEVICE void load(const Placement& place, float* shared, int phase, const Weight& weight) {
+    const bool split = place.product == Product::kSplitTf32;
+    const int sums = place.outputs[phase] * place.units, depth = place.depth[phase];
+    const auto word = [&](int sum, int k) {
+      return Number::pack(split, [&](int i) { return sum < sums && k + i < depth ? weight(sum, k + i) : 0.0f; });
+    };
+    // Neighbors in the depth are neighbors in memory, so threads go along it: `at` counts the words of a sum.
+    const auto place_of = [](int sum, int at) {
+      return ((sum / 16 * 2 + sum % 16 / 8) * 32 + sum % 8 * 4 + at % 16 / 4) * 4 + at % 4;
+    };
+    if constexpr (kInRegisters) {
+      // By way of shared memory, a piece at a time, because no loop over registers is as short for the compiler.
+      const Part part(place, phase);
+      uint32_t* const stage = reinterpret_cast<uint32_t*>(shared + place.partials_at) + thread_index() / 32 * kStage;
+#pragma unroll
+      for (int p = 0; p < kPieces; ++p) {
+        if (part.begin + p >= part.end) continue;
+#pragma unroll 1
+        for (int i = part.lane; i < kStage; i += 32)
+          stage[place_of(i / 16, i)] =
+              word(part.tile * 16 + i / 16, ((part.begin + p) * 16 + i % 16) * Number::kInWord);
+        sync_warp();
+#pragma unroll
+        for (int tile = 0; tile < kTiles; ++tile) held_[p][tile] = load_tile(stage + (tile * 64 + part.lane) * 4);
+        sync_warp();
+      }
+    } else {
+      const int tiles = place.sum_tiles(phase), words = place.pieces(phase) * 16;  // of a sum
+      uint32_t* const to = weights_of(place, shared, phase);
+      for (int i = thread_index(); i < tiles * 16 * words; i += num_threads()) {
+        const int at = i % words, sum = i / words;
+        to[int64_t(at / 16) * tiles * 256 + place_of(sum, at)] = word(sum, at * Number::kInWord);
+      }
+    }
+  }
+
+  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const float* operand, int rows) const {
+    const Part part(place, phase);
+    if (part.begin >= part.end) return;
+    const bool split = place.product == Product::kSplitTf32;
+    const int tiles = place.sum_tiles(phase), padded = place.padded_sums(phase), row = part.lane / 4;
+    const uint32_t* const weights = weights_of(place, shared, phase) + part.lane * 4;
+    for (int first = 0; first < rows; first += 8 * kRowTiles) {
+      TileSums sums[kTiles][kRowTiles] = {};
+      const float* lines[kRowTiles];
+#pragma unroll
+      for (int n = 0; n < kRowTiles; ++n) {
+        const int of_batch = first + n * 8 + row < rows ? first + n * 8 + row : rows - 1;
+        lines[n] = operand + int64_t(of_batch) * place.operand_pitch + part.begin * 16 + part.lane % 4 * 4;
+      }
+      const bool all_rows = first + 8 < rows;
+      if constexpr (kInRegisters) {
+#pragma unroll
+        for (int p = 0; p < kPieces; ++p)
+          if (part.begin + p < part.end)
+            add_piece(split, all_rows, tiles - part.tile, lines, p, [&](int tile) { return held_[p][tile]; }, sums);
+      } else {
+        for (int p = 0; p < part.end - part.begin; ++p) {
+          const uint32_t* const from = weights + (int64_t(part.begin + p) * tiles + part.tile) * 256;
+          const auto tile_weights = [&](int tile) { return load_tile(from + tile * 256); };
+          add_piece(split, all_rows, tiles - part.tile, lines, p, tile_weights, sums);
+        }
+      }
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile)
+#pragma unroll
+        for (int n = 0; n < kRowTiles; ++n)
+#pragma unroll
+          for (int i = 0; i < 4; ++i) {
+            const int of_batch = first + n * 8 + part.lane % 4 * 2 + i % 2;
+            if (of_batch >= rows || part.tile + tile >= tiles) continue;
+            float* const to = partials_of(place, shared, phase, part.slice, 0) + int64_t(of_batch) * padded;
+            to[(part.tile + tile) * 16 + i / 2 * 8 + row] = sums[tile][n].first[i] + sums[tile][n].second[i];
+          }
+    }
+  }
+
+ private:
+  /// Of the product, a warp's.
+  struct Part {
+    int lane, tile, slice, begin, end;  // the first of its tiles of sums; its pieces of the depth
+
+    FASTRNN_DEVICE Part(const Placement& place, int phase) {
+      const int warp = thread_index() / 32, groups = place.row_groups[phase], slices = place.k_slices[phase];
+      const int all = place.pieces(phase), length = (all + slices - 1) / slices;
+      lane = thread_index() % 32;
+      tile = warp % groups * kTiles;
+      slice = warp / groups;
+      begin = slice * length;
+      end = begin + length < all ? begin + length : all;
+    }
+  };
+
+  FASTRNN_DEVICE static uint32_t* weights_of(const Placement& place, float* shared, int phase) {
+    return reinterpret_cast<uint32_t*>(shared + place.weights_at[phase]);
+  }
+
+  /// All lanes of a warp go the same way.
+  template <class Weights>
+  FASTRNN_DEVICE static void add_piece(bool split, bool all_rows, int tiles, const float* const (&lines)[kRowTiles],
+                                       int piece, const Weights& weights, TileSums (&sums)[kTiles][kRowTiles]) {
+    Words x[kRowTiles];
+#pragma unroll
+    for (int n = 0; n < kRowTiles; ++n)
+      if (n == 0 || all_rows) x[n] = load_words(reinterpret_cast<const uint32_t*>(lines[n] + piece * 16));
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+      if (tile >= tiles) continue;
+      TileWeights large = weights(tile), small;
+      if (split) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          pin(large.top.v[i]);
+          pin(large.bottom.v[i]);
+          small.top.v[i] = Number::split_word(large.top.v[i]);
+          small.bottom.v[i] = Number::split_word(large.bottom.v[i]);
+        }
+      }
+#pragma unroll
+      for (int n = 0; n < kRowTiles; ++n) {
+        if (n > 0 && !all_rows) continue;
+        if (split)
+          Number::add_split(sums[tile][n], large, small, x[n]);
+        else
+          Number::add_rounded(sums[tile][n], large, x[n]);
+      }
+    }
+  }
+
+  FASTRNN_DEVICE static Words load_words(const uint32_t* p) {
+    const Vec4 bits = load4(reinterpret_cast<const float*>(p));
+    return {{bits_of(bits.v[0]), bits_of(bits.v[1]), bits_of(bits.v[2]), bits_of(bits.v[3])}};
+  }
+
+  FASTRNN_DEVICE static TileWeights load_tile(const uint32_t* p) { return {load_words(p), load_words(p + 128)}; }
+
+  TileWeights held_[kInRegisters ? kPieces : 1][kTiles];
+};
+
+}  // namespace FASTRNN_BACKEND
+}  // namespace fastrnn
