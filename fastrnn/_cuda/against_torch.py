@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from fastrnn._cuda import plans
 from fastrnn._cuda.layer import wants_grad
 from fastrnn._cuda.plans import Engine, device_engine
+from fastrnn._cuda.precision import tf32_allowed
 from fastrnn._cuda.switch import Only, forced, wanted
 from fastrnn._layouts import STEP
 from fastrnn._native import core
@@ -26,12 +26,6 @@ class Times(NamedTuple):
     engine: float
     torch: float
     by: str  # what torch runs
-
-
-def _tf32(step: bool) -> bool:
-    """Whether torch may round operands to TF32: cuDNN's and single products' switches differ."""
-    precision = torch.backends.cuda.matmul if step else torch.backends.cudnn.rnn
-    return str(precision.fp32_precision) == "tf32"
 
 
 @lru_cache(maxsize=4096)
@@ -75,7 +69,7 @@ def times(
 ) -> Times | None:
     """Both sides' times; None where torch has no such cell."""
     layers = (plan,) if isinstance(plan, LayerPlan) else plan.layers
-    tf32 = _tf32(layers[0].x_layout == STEP)
+    tf32 = tf32_allowed(layers[0].x_layout == STEP)
     return _times(engine, device, layers, packed, training, tf32, wanted())
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastrnn._cuda.precision import tf32_allowed
 from fastrnn._cuda.switch import Only, wanted
+from fastrnn._layouts import STEP
 from fastrnn._native import core
 from fastrnn._plan import LayerPlan
 
@@ -86,7 +87,7 @@ def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any
         batch_size,
         hidden_size,
         num_directions,
-        tf32_allowed(),
+        tf32_allowed(plan.x_layout == STEP),
         wanted(),
     )
 

@@ -9,14 +9,15 @@ import torch
 __all__ = ["tf32_allowed"]
 
 
-def tf32_allowed() -> bool:
-    """Whether torch lets cuDNN's recurrent layers round float32 to TF32, as it does at first.
+def tf32_allowed(step: bool) -> bool:
+    """Whether torch lets products of recurrent layers round float32 to TF32.
 
-    ``torch.backends.cudnn.rnn.fp32_precision`` where torch has it, which
-    ``torch.backends.cudnn.allow_tf32`` sets, too; else the older ``allow_tf32``.
+    cuDNN's layers may at first: ``torch.backends.cudnn.rnn.fp32_precision`` where torch has it,
+    which ``torch.backends.cudnn.allow_tf32`` sets, too, else the older ``allow_tf32``.  Single
+    steps are torch's own products to it, which may not: ``torch.backends.cuda.matmul``.
     """
-    cudnn: Any = torch.backends.cudnn
-    rnn = getattr(cudnn, "rnn", None)
-    if hasattr(rnn, "fp32_precision"):
-        return bool(rnn.fp32_precision == "tf32")
-    return bool(cudnn.allow_tf32)
+    backends: Any = torch.backends
+    switch: Any = backends.cuda.matmul if step else getattr(backends.cudnn, "rnn", None)
+    if hasattr(switch, "fp32_precision"):
+        return bool(switch.fp32_precision == "tf32")
+    return bool((backends.cuda.matmul if step else backends.cudnn).allow_tf32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -16,7 +17,9 @@ if not torch.cuda.is_available():
     pytest.skip("needs a GPU", allow_module_level=True)
 
 from emulated import CELLS, arguments, run  # noqa: E402
+from fragments import KINDS, multiply, pack_sums, round_to_tf32, tiles  # noqa: E402
 from oracles import assert_exact, assert_within_budget  # noqa: E402
+from tf32 import run_rounded  # noqa: E402
 
 import fastrnn  # noqa: E402
 from fastrnn import _cuda  # noqa: E402
@@ -27,12 +30,16 @@ pytestmark = pytest.mark.cuda
 
 PLANS = [
     "mode=stepwise",
-    "mode=block,weights=registers",
-    "mode=block,weights=shared,group_rows=2",
-    "mode=cluster,slices=2,weights=registers,group_rows=2",
-    "mode=cluster,slices=8,weights=shared",
-    "mode=grid,slices=8,weights=registers,group_rows=3",
-    "mode=grid,slices=16,weights=shared,group_rows=2",
+    "mode=block,weights=registers,product=ffma",
+    "mode=block,weights=shared,group_rows=2,product=ffma",
+    "mode=cluster,slices=2,weights=registers,group_rows=2,product=ffma",
+    "mode=cluster,slices=8,weights=shared,product=ffma",
+    "mode=grid,slices=8,weights=registers,group_rows=3,product=ffma",
+    "mode=grid,slices=16,weights=shared,group_rows=2,product=ffma",
+    "mode=block,weights=registers,product=3xtf32",
+    "mode=cluster,slices=8,weights=shared,product=3xtf32",
+    "mode=grid,slices=8,weights=registers,group_rows=3,product=3xtf32",
+    "mode=grid,slices=16,weights=shared,product=3xtf32",
 ]
 
 
@@ -43,10 +50,13 @@ def switched_on() -> Iterator[None]:
     poison = torch.full((1 << 26,), float("nan"), device="cuda")
     del poison
     matmul = torch.backends.cuda.matmul
+    cudnn = torch.backends.cudnn
     exact, matmul.allow_tf32 = matmul.allow_tf32, False
+    rounded, cudnn.allow_tf32 = cudnn.allow_tf32, False
     with use_cuda(always=True):
         yield
     matmul.allow_tf32 = exact
+    cudnn.allow_tf32 = rounded
 
 
 def on_gpu(given: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +99,37 @@ def test_against_the_cpu_engine(cell: str, only: str, hidden: int) -> None:
         doubles = run_there(cell, given, torch.float64, only)
         for name in exact:
             assert_exact(doubles[name], exact[name], name=f"{cell} {name}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_instructions_are_those_of_the_emulation(kind: str) -> None:
+    """Lane by lane: the layout of tiles, and what sums keep."""
+    there, here = _cuda.device_engine, _cuda.emulated_engine
+    a, b, c = tiles(kind, exact=True)
+    found, expected = multiply(there, kind, a, b, c, "cuda"), multiply(here, kind, a, b, c)
+    np.testing.assert_array_equal(found, expected)
+    a, b, c = tiles(kind, exact=False)
+    size = pack_sums(np.abs(c) + np.abs(a) @ np.abs(b))
+    error = np.abs(multiply(there, kind, a, b, c, "cuda") - multiply(here, kind, a, b, c))
+    assert (error <= 2.0**-22 * size).all()
+
+
+def test_rounding_is_that_of_the_emulation() -> None:
+    values = np.random.default_rng(3).normal(size=9999).astype(np.float32)
+    values[:5] = 1 + 2.0**-11, -1 - 2.0**-11, 1 + 2.0**-11 - 2.0**-23, np.inf, np.nan
+    found = round_to_tf32(_cuda.device_engine, values, "cuda")
+    np.testing.assert_array_equal(found, round_to_tf32(_cuda.emulated_engine, values))
+
+
+@pytest.mark.parametrize("only", [only for only in PLANS if "3xtf32" in only])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before", "rnn_relu"])
+def test_tf32_by_its_own_arithmetic(cell: str, only: str) -> None:
+    given = arguments(cell, 2, 3, 3, 9)
+    exact, theirs = (run_rounded(cell, given, dtype) for dtype in (torch.float64, torch.float32))
+    torch.backends.cudnn.allow_tf32 = True  # the fixture puts it back
+    ours = run_there(cell, given, torch.float32, only.replace("3xtf32", "tf32"))
+    for name in exact:
+        assert_within_budget(ours[name], theirs[name], exact[name], name=f"{cell} {name}")
 
 
 @pytest.mark.parametrize("only", PLANS)

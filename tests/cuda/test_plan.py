@@ -50,7 +50,8 @@ def assert_fits(plan: Any, caps: Any, batch: int, hidden: int, directions: int) 
     assert (plan.groups - 1) * plan.group_rows < batch
     assert plan.units * plan.group_rows <= plan.threads
     assert plan.threads % 32 == 0
-    assert plan.threads <= (384 if plan.weights == "registers" else 512)
+    in_registers = 384 if plan.product == "float32" else 256
+    assert plan.threads <= (in_registers if plan.weights == "registers" else 512)
     assert 0 < plan.shared_bytes <= caps.shared_per_block
     if plan.mode == "block":
         assert plan.slices == 1
@@ -71,6 +72,8 @@ def test_the_benchmark_grid(cell: str, gpu: str) -> None:
     for hidden, batch, directions, backward in itertools.product(
         HIDDEN, BATCH, (1, 2), (False, True)
     ):
+        rounded = make(caps, cell, batch, hidden, directions, backward, tf32=True)
+        assert_fits(rounded, caps, batch, hidden, directions)
         plan = make(caps, cell, batch, hidden, directions, backward)
         assert_fits(plan, caps, batch, hidden, directions)
         modes.add(plan.mode)
@@ -86,20 +89,41 @@ def test_the_benchmark_grid(cell: str, gpu: str) -> None:
     hidden=st.integers(1, 3000),
     directions=st.integers(1, 2),
     backward=st.booleans(),
+    tf32=st.booleans(),
     multiprocessors=st.integers(1, 200),
     shared=st.integers(16 << 10, 228 << 10),
     cluster=st.sampled_from([1, 2, 8, 16]),
     cooperative=st.booleans(),
 )
 def test_any_gpu(
-    cell: str, batch: int, hidden: int, directions: int, backward: bool, multiprocessors: int,
-    shared: int, cluster: int, cooperative: bool,
+    cell: str, batch: int, hidden: int, directions: int, backward: bool, tf32: bool,
+    multiprocessors: int, shared: int, cluster: int, cooperative: bool,
 ) -> None:  # fmt: skip
     caps = gpu_caps("h100")
     caps.multiprocessors, caps.shared_per_block = multiprocessors, shared
     caps.max_cluster, caps.cooperative = cluster, cooperative
-    plan = make(caps, cell, batch, hidden, directions, backward)
+    plan = make(caps, cell, batch, hidden, directions, backward, tf32=tf32)
     assert_fits(plan, caps, batch, hidden, directions)
+
+
+def test_tensor_cores_where_they_are_faster() -> None:
+    """Few rows by ordinary multiply-adds; TF32 only where it is allowed, and never slower."""
+    caps, old = gpu_caps("h100"), gpu_caps("h100")
+    old.major = 7
+    seen = set()
+    for hidden, batch, backward in itertools.product(HIDDEN, BATCH, (False, True)):
+        exact = make(caps, "lstm", batch, hidden, backward=backward)
+        rounded = make(caps, "lstm", batch, hidden, backward=backward, tf32=True)
+        assert exact.product in {"float32", "3xTF32"}
+        assert rounded.product in {"float32", "TF32"}
+        assert rounded.microseconds <= exact.microseconds
+        assert make(old, "lstm", batch, hidden, tf32=True).product == "float32"
+        seen |= {exact.product, rounded.product}
+        if rounded.mode != "stepwise":
+            assert rounded.product in rounded.why
+    assert seen == {"float32", "TF32", "3xTF32"}
+    assert make(caps, "lstm", 1, 128).product == "float32"
+    assert make(caps, "lstm", 64, 256).product == "3xTF32"
 
 
 def test_more_memory_never_makes_a_plan_slower() -> None:
@@ -116,6 +140,10 @@ def test_what_is_asked_for_is_kept_to() -> None:
     plan = make(caps, "lstm", 8, 256, only="mode=cluster,slices=16,group_rows=4,weights=shared")
     assert (plan.mode, plan.slices, plan.group_rows) == ("cluster", 16, 4)
     assert plan.weights == "shared memory"
+    plan = make(caps, "lstm", 1, 64, only="product=3xtf32,weights=registers")
+    assert (plan.product, plan.weights) == ("3xTF32", "registers")
+    assert make(caps, "lstm", 1, 64, only="product=tf32").mode == "stepwise"
+    assert make(caps, "lstm", 1, 64, only="product=tf32", tf32=True).product == "TF32"
     impossible = make(caps, "lstm", 8, 1024, only="mode=block")
     assert impossible.mode == "stepwise"
     assert "fit no persistent kernel" in impossible.why

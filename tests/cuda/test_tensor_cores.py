@@ -179,7 +179,8 @@ def test_a_batch_does_not_change_its_rows(product: str, weights: str, emulated: 
 def test_only_where_torch_allows_it(emulated: Emulated) -> None:
     """Plans ask in every call; torch's own default is to round."""
     cudnn = torch.backends.cudnn
-    assert _cuda.tf32_allowed() == cudnn.allow_tf32
+    assert _cuda.tf32_allowed(step=False) == cudnn.allow_tf32
+    assert _cuda.tf32_allowed(step=True) == torch.backends.cuda.matmul.allow_tf32
     given = arguments("lstm", 2, 9, 3, 64)
     products = []
     for allowed in (True, False):
@@ -192,6 +193,6 @@ def test_only_where_torch_allows_it(emulated: Emulated) -> None:
     if hasattr(cudnn, "rnn"):
         before, cudnn.rnn.fp32_precision = cudnn.rnn.fp32_precision, "ieee"
         try:
-            assert not _cuda.tf32_allowed()
+            assert not _cuda.tf32_allowed(step=False)
         finally:
             cudnn.rnn.fp32_precision = before
