@@ -371,6 +371,7 @@ class word2vec:
 
         def counts(self) -> NDArray[np.int64]: ...
         def words(self, ids: NDArray[np.int64]) -> list[str]: ...
+        def packed_words(self, ids: NDArray[np.int64]) -> tuple[bytes, NDArray[np.int64]]: ...
         def encode(
             self, final_ids: NDArray[np.int32], longest: int, longest_raw: int = 0
         ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -416,9 +417,10 @@ class word2vec:
             negative_vectors: NDArray[np.float32] | None = None,
             vector_size: int,
             ids: NDArray[np.int32],
-            offsets: NDArray[np.int64],  # [sentences + 1], into ids
+            offsets: NDArray[np.signedinteger[Any]],  # [sentences + 1], into ids; 64 or 32 bits
             keep: NDArray[np.uint32] | None = None,  # [V]: subsampling thresholds
-            path_offsets: NDArray[np.int64] | None = None,
+            path_offsets: NDArray[np.int64] | None = None,  # or, [V], begin * 128 + turns:
+            paths: NDArray[np.uint64] | None = None,
             path_rows: NDArray[np.int32] | None = None,
             codes: NDArray[np.uint64] | None = None,
             alias_threshold: NDArray[np.uint32] | None = None,
@@ -467,8 +469,9 @@ class word2vec:
         node_vectors: NDArray[np.float32],
         vector_size: int,
         ids: NDArray[np.int32],
-        offsets: NDArray[np.int64],
-        path_offsets: NDArray[np.int64],
+        offsets: NDArray[np.signedinteger[Any]],
+        path_offsets: NDArray[np.int64] | None = None,
+        paths: NDArray[np.uint64] | None = None,
         path_rows: NDArray[np.int32],
         codes: NDArray[np.uint64],
         window: int,

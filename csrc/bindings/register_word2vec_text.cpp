@@ -102,6 +102,22 @@ py::list words_of(TextReader& reader, const py::array_t<int64_t, py::array::c_st
   return list;
 }
 
+// UTF-8 of these words, one behind the other, and where each ends.
+py::tuple packed_words_of(TextReader& reader,
+                          const py::array_t<int64_t, py::array::c_style | py::array::forcecast>& ids) {
+  const WordTable& words = reader.words();
+  const std::vector<uint32_t> slots = words.slots_by_id();
+  py::array_t<int64_t> ends(ids.size());
+  std::string text;
+  for (py::ssize_t i = 0; i < ids.size(); ++i) {
+    const int64_t id = ids.data()[i];
+    if (id < 0 || uint64_t(id) >= slots.size()) throw py::index_error("no such word");
+    text += words.word(slots[size_t(id)]);
+    ends.mutable_data()[i] = int64_t(text.size());
+  }
+  return py::make_tuple(py::bytes(text), ends);
+}
+
 py::tuple encode_text(TextReader& reader, const py::array_t<int32_t, py::array::c_style>& final_ids, int64_t longest,
                       int64_t longest_raw) {
   if (longest < 1 || longest_raw < 0) throw py::value_error("longest must be at least 1, longest_raw 0");
@@ -118,7 +134,11 @@ py::tuple encode_text(TextReader& reader, const py::array_t<int32_t, py::array::
     const py::gil_scoped_release release;
     reader.write_ids(to);
   }
-  return py::make_tuple(ids, py::array_t<int64_t>(py::ssize_t(offsets.size()), offsets.data()));
+  const py::ssize_t size = py::ssize_t(offsets.size());
+  if (offsets.back() > INT32_MAX) return py::make_tuple(ids, py::array_t<int64_t>(size, offsets.data()));
+  py::array_t<int32_t> narrow(size);
+  std::copy(offsets.begin(), offsets.end(), narrow.mutable_data());
+  return py::make_tuple(ids, narrow);
 }
 
 }  // namespace
@@ -156,6 +176,7 @@ void register_word2vec_text(py::module_& m) {
       .def("sentences", &TextReader::sentences, py::arg("longest"))
       .def("counts", &counts_of)
       .def("words", &words_of, py::arg("ids"))
+      .def("packed_words", &packed_words_of, py::arg("ids"))
       .def("encode", &encode_text, py::arg("final_ids").noconvert(), py::arg("longest"), py::arg("longest_raw") = 0);
 }
 

@@ -39,20 +39,30 @@ class BoundTrainer {
     require(s.vocab > 0 && s.vector_size > 0 && s.vector_size <= s.stride && s.stride % 16 == 0,
             "vectors must be [words, vector_size rounded up to 16]");
     s.ids = take<int32_t>(options, "ids", 1).data();
-    const py::array_t<int64_t> offsets = take<int64_t>(options, "offsets", 1);
-    s.offsets = offsets.data();
-    s.num_sentences = offsets.size() - 1;
+    if (py::isinstance<py::array_t<int32_t>>(options["offsets"])) {
+      const py::array_t<int32_t> offsets = take<int32_t>(options, "offsets", 1);
+      s.offsets.narrow = offsets.data();
+      s.num_sentences = offsets.size() - 1;
+    } else {
+      const py::array_t<int64_t> offsets = take<int64_t>(options, "offsets", 1);
+      s.offsets.wide = offsets.data();
+      s.num_sentences = offsets.size() - 1;
+    }
     check_corpus(s, take<int32_t>(options, "ids", 1).size());
     if (given(options, "keep")) s.keep = words<uint32_t>(options, "keep", s).data();
     if (given(options, "vectors_lockf")) s.vectors_lockf = words<float>(options, "vectors_lockf", s).data();
     if (given(options, "node_vectors")) {
       s.node_vectors = weights(matrix(options, "node_vectors", s), training);
-      const py::array_t<int64_t> path_offsets = take<int64_t>(options, "path_offsets", 1);
       const py::array_t<int32_t> path_rows = take<int32_t>(options, "path_rows", 1);
-      s.path_offsets = path_offsets.data();
       s.path_rows = path_rows.data();
       s.codes = words<uint64_t>(options, "codes", s).data();
-      check_paths(s, path_offsets.size(), path_rows.size());
+      if (given(options, "paths")) {
+        s.paths = words<uint64_t>(options, "paths", s).data();
+      } else {
+        pack_paths(take<int64_t>(options, "path_offsets", 1), path_rows.size(), s.vocab);
+        s.paths = paths_.data();
+      }
+      check_paths(s, path_rows.size());
     }
     s.negative = option(options, "negative", 0);
     if (s.negative > 0) {
@@ -198,18 +208,27 @@ class BoundTrainer {
     for (int64_t i = 0; i < tokens; ++i) inside &= uint64_t(uint32_t(s.ids[i])) < uint64_t(s.vocab);
     require(inside, "ids must be words of the vocabulary");
   }
-  static void check_paths(const Settings& s, int64_t offsets, int64_t rows) {
-    require(offsets == s.vocab + 1 && s.path_offsets[0] == 0 && s.path_offsets[s.vocab] == rows,
+  void pack_paths(const py::array_t<int64_t>& offsets, int64_t rows, int64_t vocab) {
+    const int64_t* const o = offsets.data();
+    require(offsets.size() == vocab + 1 && o[0] == 0 && o[vocab] == rows,
             "path_offsets must run from 0 to the number of path_rows");
-    for (int64_t i = 0; i < s.vocab; ++i) {
-      const int64_t turns = s.path_offsets[i + 1] - s.path_offsets[i];
+    for (int64_t i = 0; i < vocab; ++i) {
+      const int64_t turns = o[i + 1] - o[i];
       require(turns >= 0 && turns <= word2vec::kMaxTurns, "paths must have at most 64 turns");
+      paths_.push_back(word2vec::packed_path(o[i], turns));
+    }
+  }
+  static void check_paths(const Settings& s, int64_t rows) {
+    for (int32_t i = 0; i < s.vocab; ++i) {
+      require(s.turns(i) <= word2vec::kMaxTurns, "paths must have at most 64 turns");
+      require(s.path_begin(i) <= rows - s.turns(i), "paths must lie within path_rows");
     }
     for (int64_t i = 0; i < rows; ++i)
       require(s.path_rows[i] >= 0 && s.path_rows[i] < s.vocab, "path_rows must be rows of node_vectors");
   }
 
   std::vector<py::object> kept_;
+  std::vector<uint64_t> paths_;  // unless they were given packed
   Settings settings_;
   int threads_ = 1;
   py::dict last_;

@@ -123,8 +123,8 @@ class Training {
   Vector predict(const Token& center, const Vector& input, size_t set) {
     Vector error(input.size());
     if (s_.node_vectors) {
-      const int64_t begin = s_.path_offsets[center.word], end = s_.path_offsets[center.word + 1];
-      for (int64_t k = begin; k < end; ++k) {
+      const int64_t begin = s_.path_begin(center.word);
+      for (int64_t k = begin; k < begin + s_.turns(center.word); ++k) {
         const double label = s_.codes[center.word] >> (k - begin) & 1 ? 0 : 1;
         output(nodes_[size_t(s_.path_rows[k])], label, true, input, error);
       }

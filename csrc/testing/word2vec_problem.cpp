@@ -59,7 +59,7 @@ Model::Model(const Corpus& corpus, const ModelShape& shape, double spread, uint6
   s.vector_size = shape.size;
   s.stride = (shape.size + 15) / 16 * 16;
   s.ids = corpus.ids.data();
-  s.offsets = corpus.offsets.data();
+  s.offsets.wide = corpus.offsets.data();
   s.num_sentences = int64_t(corpus.offsets.size()) - 1;
   s.skip_gram = shape.skip_gram;
   s.negative = shape.negative;
@@ -68,7 +68,10 @@ Model::Model(const Corpus& corpus, const ModelShape& shape, double spread, uint6
   s.vectors = memory_[0].get();
   if (shape.tree) {
     s.node_vectors = memory_[1].get();
-    s.path_offsets = corpus.tree.path_offsets.data();
+    const std::vector<int64_t>& offsets = corpus.tree.path_offsets;
+    for (size_t i = 0; i + 1 < offsets.size(); ++i)
+      paths_.push_back(word2vec::packed_path(offsets[i], offsets[i + 1] - offsets[i]));
+    s.paths = paths_.data();
     s.path_rows = corpus.tree.path_rows.data();
     s.codes = corpus.tree.codes.data();
   }

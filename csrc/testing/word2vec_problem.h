@@ -62,6 +62,7 @@ struct Model {
   std::vector<const float*> matrices() const;
 
   word2vec::Array<float> memory_[3];
+  std::vector<uint64_t> paths_;
 };
 
 }  // namespace testing

@@ -41,8 +41,8 @@ class ColumnPass : ColumnPlan {
     return rows.shared + int64_t(row) * (registers_ * W);
   }
   FASTRNN_INLINE int find_path(int32_t center, float** rows) const {
-    const int32_t* const list = s_.path_rows + s_.path_offsets[center];
-    const int count = int(path_end(center) - s_.path_offsets[center]);
+    const int32_t* const list = s_.path_rows + s_.path_begin(center);
+    const int count = s_.turns(center);
     for (int k = 0; k < count; ++k) rows[k] = row_of(w_.nodes, list[k]);
     for (int k = count; k % kRowTile; ++k) rows[k] = rows[0];
     return count;
@@ -199,9 +199,10 @@ class ColumnPass : ColumnPlan {
   }
 
   FASTRNN_INLINE void prefetch_step(const ColumnStep& step, const int32_t*& words, const int32_t*& lists) const {
-    if (s_.hierarchical())
-      for (int64_t k = s_.path_offsets[step.center] + kHotTurns; k < path_end(step.center); ++k)
-        prefetch(w_.nodes, s_.path_rows[k]);
+    if (s_.hierarchical()) {
+      const int32_t* const path = s_.path_rows + s_.path_begin(step.center);
+      for (int k = kHotTurns; k < s_.turns(step.center); ++k) prefetch(w_.nodes, path[k]);
+    }
     words += step.contexts;
     prefetch(w_.inputs, words[-1]);  // the others have been in the window before
     for (int l = 0; l < step.lists; ++l)

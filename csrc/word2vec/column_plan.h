@@ -63,8 +63,6 @@ class ColumnPlan : protected Walk {
     return true;
   }
 
-  FASTRNN_INLINE int64_t path_end(int32_t word) const { return s_.path_offsets[word + 1]; }
-
   static FASTRNN_INLINE int whole_tiles(int rows) { return (rows + kRowTile - 1) / kRowTile * kRowTile; }
   /// Of the products of one context with `rows` rows. Whole registers are stored, one over the end of the one before.
   static FASTRNN_INLINE int product_stride(int rows) { return rows <= W ? whole_tiles(rows) : (rows + W - 1) / W * W; }
@@ -114,7 +112,7 @@ class ColumnPlan : protected Walk {
     }
     if (s_.hierarchical()) {
       const int tile = s_.skip_gram ? contexts : 1;
-      block.num_products += tile * (kRowTile + product_stride(int(path_end(center) - s_.path_offsets[center])));
+      block.num_products += tile * (kRowTile + product_stride(s_.turns(center)));
     }
     block.steps[block.num_steps++] = {center, contexts, lists};
   }
@@ -124,11 +122,11 @@ class ColumnPlan : protected Walk {
     constexpr int kAhead = 4;  // centers
     if (center_ + 2 * kAhead < kept_) {
       const int32_t word = w_.kept_words[center_ + 2 * kAhead];
-      __builtin_prefetch(s_.path_offsets + word);
+      __builtin_prefetch(s_.paths + word);
       __builtin_prefetch(s_.codes + word);
     }
     if (center_ + kAhead < kept_) {
-      const int32_t* const list = s_.path_rows + s_.path_offsets[w_.kept_words[center_ + kAhead]];
+      const int32_t* const list = s_.path_rows + s_.path_begin(w_.kept_words[center_ + kAhead]);
       __builtin_prefetch(list);
       __builtin_prefetch(list + 16);
     }

@@ -53,20 +53,20 @@ class Pass : Walk {
   FASTRNN_INLINE void prefetch_paths(int i, int kept) {
     if (i + 3 * kAhead < kept) {
       const int32_t word = w_.kept_words[i + 3 * kAhead];
-      __builtin_prefetch(s_.path_offsets + word);
+      __builtin_prefetch(s_.paths + word);
       __builtin_prefetch(s_.codes + word);
     }
     if (i + 2 * kAhead < kept) {
-      const int32_t* const list = s_.path_rows + s_.path_offsets[w_.kept_words[i + 2 * kAhead]];
+      const int32_t* const list = s_.path_rows + s_.path_begin(w_.kept_words[i + 2 * kAhead]);
       __builtin_prefetch(list);
       __builtin_prefetch(list + 16);
     }
     if (i + kAhead < kept) {
       const int32_t word = w_.kept_words[i + kAhead];
-      const int64_t end = s_.path_offsets[word + 1];
+      const int32_t* const path = s_.path_rows + s_.path_begin(word);
+      const int turns = s_.turns(word);
       // The first nodes are in the cache anyway.
-      for (int64_t k = s_.path_offsets[word] + kHotTurns; k < end; ++k)
-        prefetch_row<kSharing>(w_.nodes, s_.path_rows[k], s_.stride);
+      for (int k = kHotTurns; k < turns; ++k) prefetch_row<kSharing>(w_.nodes, path[k], s_.stride);
     }
   }
 
@@ -105,8 +105,8 @@ class Pass : Walk {
 
   /// Addresses of the center's path, and how many.
   FASTRNN_INLINE int find_path(int32_t center, float** rows) {
-    const int64_t begin = s_.path_offsets[center];
-    const int count = int(s_.path_offsets[center + 1] - begin);
+    const int64_t begin = s_.path_begin(center);
+    const int count = s_.turns(center);
     for (int k = 0; k < count; ++k) rows[k] = find_row<kSharing>(w_.nodes, s_.path_rows[begin + k], s_.stride);
     return count;
   }

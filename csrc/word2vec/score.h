@@ -49,8 +49,8 @@ class Scorer {
   }
 
   FASTRNN_INLINE double word(int32_t center, const float* input) {
-    const int64_t begin = s_.path_offsets[center];
-    const int turns = int(s_.path_offsets[center + 1] - begin);
+    const int64_t begin = s_.path_begin(center);
+    const int turns = s_.turns(center);
     const uint64_t code = s_.codes[center];
     double sum = 0;
     for (int first = 0; first < turns; first += W) {

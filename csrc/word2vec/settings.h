@@ -14,6 +14,17 @@ constexpr int kTiers = 3;
 constexpr int kTargetRing = 4;  // centers whose negative samples are held: those at work and those to come
 constexpr int32_t kTierEnds[kTiers] = {32, 256, INT32_MAX};
 
+/// Where sentences begin and end; narrow unless there are 2^31 words.
+struct Offsets {
+  const int64_t* wide = nullptr;
+  const int32_t* narrow = nullptr;
+  int64_t operator[](int64_t i) const { return narrow ? narrow[i] : wide[i]; }
+};
+
+constexpr int kTurnsBits = 7;
+/// An entry of Settings::paths.
+constexpr uint64_t packed_path(int64_t begin, int64_t turns) { return uint64_t(begin) << kTurnsBits | uint64_t(turns); }
+
 struct Settings {
   // [vocab, stride] each, rows 64-byte aligned and padded with zeros; the outputs that are not trained are null.
   float* vectors = nullptr;           // row: word
@@ -22,15 +33,15 @@ struct Settings {
   int64_t vocab = 0;
   int vector_size = 0, stride = 0;
 
-  const int32_t* ids = nullptr;      // the corpus
-  const int64_t* offsets = nullptr;  // [num_sentences + 1], into ids
+  const int32_t* ids = nullptr;  // the corpus
+  Offsets offsets;               // [num_sentences + 1], into ids
   int64_t num_sentences = 0;
 
   const uint32_t* keep = nullptr;  // [vocab]: a token stays if its draw is at most this; null: all stay
 
-  const int64_t* path_offsets = nullptr;  // [vocab + 1], into path_rows
-  const int32_t* path_rows = nullptr;     // rows of node_vectors from the root on
-  const uint64_t* codes = nullptr;        // [vocab]: bit k is the turn at the k-th node
+  const uint64_t* paths = nullptr;     // [vocab]: where in path_rows a word's begin, and how many; words may share them
+  const int32_t* path_rows = nullptr;  // rows of node_vectors from the root on
+  const uint64_t* codes = nullptr;     // [vocab]: bit k is the turn at the k-th node
 
   const uint32_t* alias_threshold = nullptr;  // [vocab]
   const int32_t* alias_index = nullptr;
@@ -51,6 +62,8 @@ struct Settings {
   int max_kept = 10000;  // words of a sentence piece
   uint64_t seed = 1;
 
+  int64_t path_begin(int32_t word) const { return int64_t(paths[word] >> kTurnsBits); }
+  int turns(int32_t word) const { return int(paths[word] & ((1 << kTurnsBits) - 1)); }
   bool hierarchical() const { return node_vectors != nullptr; }
   int max_rows() const { return negative + 1 > kMaxTurns ? negative + 1 : kMaxTurns; }
 };

@@ -44,9 +44,10 @@ struct TextReader::Worker {
   WordTable own;
   WordTable* table = &own;
   const bool given;
-  std::vector<uint64_t> first;  // where each word of the table appeared first in the corpus
-  std::vector<char> buffer;
-  std::vector<uint32_t> ids, ends;
+  PageVector<uint64_t> first;  // where each word of the table appeared first in the corpus
+  PageVector<char> buffer;
+  PageVector<uint32_t> ids;
+  std::vector<uint32_t> ends;
   size_t num_ids = 0, num_waiting = 0;
   std::array<Token, 32> waiting;  // looked up once their slots have been fetched
   const char* block_start = nullptr;

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "cpu/isa.h"
+#include "word2vec/pages.h"
 #include "word2vec/random.h"
 
 namespace fastrnn {
@@ -29,10 +30,12 @@ constexpr int64_t kChunkWords = 10000;  // between two learning rates, as in wor
 /// Small corpora have smaller chunks, so that the learning rate still falls in many steps.
 int64_t chunk_words(int64_t words) { return std::max<int64_t>(256, std::min(kChunkWords, words / 64)); }
 
+constexpr int64_t kManyWords = 1 << 20;  // with which a pass through the heap's free pieces costs nothing
+
 // Hot rows that threads copy, in bytes of each matrix: with 100 floats, 512 nodes, which have three quarters of all
-// visits to a path, 1024 words as inputs and 2048 as outputs. Less slows down two threads, more leaves the
-// second-level cache.
-constexpr int64_t kHotNodeBytes = 224 << 10, kHotInputBytes = 448 << 10, kHotNegativeBytes = 896 << 10;
+// visits to a path, 731 words as inputs and 1462 as outputs. Far less slows down two threads, more takes memory and
+// leaves the second-level cache.
+constexpr int64_t kHotNodeBytes = 224 << 10, kHotInputBytes = 320 << 10, kHotNegativeBytes = 640 << 10;
 
 // A tier is merged every kStaleness / (alpha threads pulls) words, with the pulls that the tier's hottest row gets from
 // a word: threads pull a row without seeing one another, and past a sum of about 1 / curvature overshoot together.
@@ -117,6 +120,7 @@ Trainer::Trainer(const Settings& settings, int threads, bool deterministic)
     keep_hot(worker.inputs, kHotInputBytes);
     keep_hot(worker.negatives, kHotNegativeBytes);
   }
+  if (words >= kManyWords) return_free_memory();  // what setting up has left behind would stay until the end
 }
 
 Trainer::~Trainer() = default;

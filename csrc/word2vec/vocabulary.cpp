@@ -37,7 +37,7 @@ WordTable::Slot* WordTable::insert(const Token& token) {
 }
 
 void WordTable::resize(size_t num_slots) {
-  std::vector<Slot> old(num_slots, Slot{});
+  PageVector<Slot> old(num_slots, Slot{});
   old.swap(slots_);
   shift_ = 64;
   for (size_t n = num_slots; n > 1; n /= 2) --shift_;

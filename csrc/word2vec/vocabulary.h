@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "word2vec/page_vector.h"
+
 namespace fastrnn {
 
 /// A word of the text with its key. Up to 16 bytes the key is the word itself, filled with zeros (zeros in the word do
@@ -102,10 +104,10 @@ class WordTable {
   Slot* insert(const Token& token);
   void resize(size_t num_slots);
 
-  std::vector<Slot> slots_;  // a power of two, at most 5/8 full
-  int shift_ = 0;            // a hash's upper bits are the first slot tried
+  PageVector<Slot> slots_;  // a power of two, at most 5/8 full
+  int shift_ = 0;           // a hash's upper bits are the first slot tried
   size_t size_ = 0;
-  std::vector<char> long_words_;
+  PageVector<char> long_words_;
 };
 
 }  // namespace fastrnn

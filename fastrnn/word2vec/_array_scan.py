@@ -36,7 +36,7 @@ class ArrayScan:
 
     def encode(
         self, final_ids: NDArray[np.int32], longest: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
         return encode_chunks(_chunks(self._raw_ids), self._ends, final_ids, longest)
 
 

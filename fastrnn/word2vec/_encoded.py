@@ -28,7 +28,7 @@ class EncodedCorpus:
 
     Args:
         ids: int32 [N].
-        offsets: int64 [S + 1], rising from 0 to N.
+        offsets: int64 [S + 1], rising from 0 to N; int32 is enough, and half as large.
         vocabulary: the words behind the ids, if known.
         total_words: words of the text, also those left out (default N).
         total_sentences: sentences of the text as gensim counts them (default S).
@@ -44,17 +44,17 @@ class EncodedCorpus:
     """
 
     ids: NDArray[np.int32]
-    offsets: NDArray[np.int64]
+    offsets: NDArray[np.signedinteger[Any]]
     vocabulary: Vocabulary | None = None
     total_words: int = -1
     total_sentences: int = -1
 
     def __post_init__(self) -> None:
-        for name, dtype in (("ids", np.int32), ("offsets", np.int64)):
+        for name, *dtypes in (("ids", np.int32), ("offsets", np.int64, np.int32)):
             array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
+            if not isinstance(array, np.ndarray) or array.dtype not in dtypes or array.ndim != 1:
                 kind = getattr(array, "dtype", type(array).__name__)
-                raise TypeError(f"{name} must be a 1-D {np.dtype(dtype)} array, not {kind}")
+                raise TypeError(f"{name} must be a 1-D {np.dtype(dtypes[0])} array, not {kind}")
         offsets, num_words = self.offsets, len(self.ids)
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != num_words:
             raise ValueError(f"offsets must begin with 0 and end with len(ids) = {num_words}")

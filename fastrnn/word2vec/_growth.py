@@ -56,22 +56,22 @@ def graft(tree: Tree, counts: NDArray[np.int64], new_counts: NDArray[np.int64]) 
 
     # Paths in provisional numbers: an old node's row, then `old` for the new node at the split
     # leaf, then old + r for row r of the new words' tree, whose row 0 is unused.
+    tree_rows = tree.path_rows
     begin, end = tree.path_offsets[split : split + 2]
-    stem = np.append(tree.path_rows[begin:end], old).astype(np.int64)
+    stem = np.append(tree_rows[begin:end], old).astype(np.int64)
     depth = len(stem) - 1
     stem_code = int(tree.codes[split])  # turn 0 at the new node: the old word
     paths: list[NDArray[np.int64]] = [
-        tree.path_rows[:begin].astype(np.int64),
+        tree_rows[:begin].astype(np.int64),
         stem,
-        tree.path_rows[end:].astype(np.int64),
+        tree_rows[end:].astype(np.int64),
     ]
     lengths = np.concatenate([old_lengths, depth + 1 + new_lengths])
     lengths[split] += 1
     codes = [tree.codes]
     grafted = np.zeros(new, np.uint64)
     for word in range(new):
-        begin, end = below.path_offsets[word : word + 2]
-        paths += [stem, old + below.path_rows[begin:end].astype(np.int64)]
+        paths += [stem, old + below.path(word)[0].astype(np.int64)]
         code = stem_code | 1 << depth | int(below.codes[word]) << (depth + 1)
         grafted[word] = code
     codes.append(grafted)
@@ -80,13 +80,13 @@ def graft(tree: Tree, counts: NDArray[np.int64], new_counts: NDArray[np.int64]) 
 
     rows = _hot_first(numbers, offsets, np.concatenate([counts, new_counts]), old + new)
     old_rows = np.full(old + new, -1, np.int64)
-    inner = np.unique(tree.path_rows)
+    inner = np.unique(tree_rows)
     old_rows[rows[inner]] = inner
     grown = Tree(
         path_offsets=offsets,
         path_rows=rows[numbers].astype(np.int32),
         codes=np.concatenate(codes),
-    )
+    ).shared()
     return Graft(grown, old_rows, split)
 
 

@@ -44,7 +44,7 @@ class _Numbered:
 
     def encode(
         self, final_ids: NDArray[np.int32], longest: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
         return encode_chunks(self._drain(), self.ends, final_ids, longest)
 
     def _drain(self) -> Iterator[NDArray[np.int32]]:
@@ -69,7 +69,7 @@ class ListScan:
 
     def encode(
         self, final_ids: NDArray[np.int32], longest: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
         return self._numbered.encode(final_ids, longest)
 
 
@@ -121,7 +121,7 @@ class KnownListScan:
 
     def encode(
         self, final_ids: NDArray[np.int32], longest: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
         return self._numbered.encode(final_ids, longest)
 
 

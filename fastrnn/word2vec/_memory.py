@@ -9,7 +9,10 @@ from pathlib import Path
 from fastrnn.word2vec._formats.aligned import padded_stride
 
 _BYTES_PER_WORD = 170  # a str of some letters, its place in a dict and in a list, its count
-_THREAD_BYTES = 1 << 20  # copies of the hottest rows, counters
+_COUNTS = 16  # of a word: the vocabulary's, and that of wv
+# What each of several threads keeps of a matrix's hottest rows, twice, as the trainer has it.
+_HOT = {"vectors": 320 << 10, "syn1": 224 << 10, "syn1neg": 640 << 10}
+_THREAD_BYTES = 256 << 10  # else: words and samples at work
 
 
 def memory_report(
@@ -21,21 +24,32 @@ def memory_report(
     threads: int,
     corpus_words: int,
     corpus_sentences: int,
-    path_turns: int | None = None,
+    copies: bool = True,
+    packed_words: int | None = None,
+    tree: int | None = None,
 ) -> dict[str, int]:
-    """Bytes by what takes them, without a total.  ``path_turns``: of all paths together."""
+    """Bytes by what takes them, without a total.
+
+    ``copies``: threads keep some of the hottest rows.  ``packed_words`` and ``tree`` are the bytes
+    of what is there: words that are not strings yet, the tree.
+    """
     matrix = vocab_size * padded_stride(vector_size) * 4
-    report = {"vocab": vocab_size * _BYTES_PER_WORD, "vectors": matrix}
+    words = vocab_size * _BYTES_PER_WORD
+    if packed_words is not None:
+        words = packed_words + vocab_size * _COUNTS
+    report = {"vocab": words, "vectors": matrix}
     if hs:
         report["syn1"] = matrix
-        # Rare words, of which there are most, have paths a little longer than the mean.
-        turns = path_turns or vocab_size * (math.ceil(math.log2(max(2, vocab_size))) + 2)
-        report["tree"] = vocab_size * 16 + turns * 4
+        # Rare words, of which there are most, have paths a little longer than the mean, and mostly
+        # share them with another.
+        turns = vocab_size * (math.ceil(math.log2(max(2, vocab_size))) + 2) // 2
+        report["tree"] = vocab_size * 16 + turns * 4 if tree is None else tree
     if negative:
         report["syn1neg"] = matrix
     report["tables"] = vocab_size * (12 if negative else 4)
-    report["ids"] = corpus_words * 4 + (corpus_sentences + 1) * 8
-    report["threads"] = threads * _THREAD_BYTES
+    report["ids"] = corpus_words * 4 + (corpus_sentences + 1) * (4 if corpus_words < 2**31 else 8)
+    hot = sum(2 * min(matrix, _HOT[name]) for name in _HOT if name in report)
+    report["threads"] = threads * (_THREAD_BYTES + (hot if copies and threads > 1 else 0))
     return report
 
 

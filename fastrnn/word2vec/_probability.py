@@ -32,8 +32,8 @@ class TreeNodes:
         self.children: NDArray[np.int64] = tree.children().astype(np.int64)
         self.root = 1 if tree.num_words > 1 else -1  # the only word is its own root
         depths = np.zeros(tree.num_words, np.int64)
-        places = np.arange(len(tree.path_rows)) - np.repeat(tree.path_offsets[:-1], tree.lengths)
-        depths[tree.path_rows] = places
+        rows = tree.path_rows
+        depths[rows] = np.arange(len(rows)) - np.repeat(tree.path_offsets[:-1], tree.lengths)
         # The nodes of each depth together, the root first.
         order = 1 + np.argsort(depths[1:], kind="stable")
         self.levels = np.split(order, np.flatnonzero(np.diff(depths[order])) + 1)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastrnn.word2vec._words import PackedWords
+
 #: word2vec.c's word for a line end.
 LINE_END = "</s>"
 
@@ -27,6 +29,7 @@ class RawCounts:
         sentences: as gensim's ``corpus_count``: lines with words, each 10,000 words a new one.
         line_ends: newlines read (sentences, where the corpus is not text).
         words_at: the words of these ids; the native reader makes strings only when asked.
+        packed_at: the same without strings, where the reader can.
     """
 
     counts: NDArray[np.int64]
@@ -34,6 +37,9 @@ class RawCounts:
     sentences: int
     line_ends: int
     words_at: Callable[[NDArray[np.int64]], list[str]] = field(repr=False, compare=False)
+    packed_at: Callable[[NDArray[np.int64]], PackedWords] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @cached_property
     def words(self) -> list[str]:

@@ -137,12 +137,12 @@ class Running(Building):
         self._own_weights()
         options: dict[str, Any] = {}
         if self.hs:
-            tree = self.tree
+            paths, rows = self.tree.native
             options |= {
                 "node_vectors": self._nodes,
-                "path_offsets": tree.path_offsets,
-                "path_rows": tree.path_rows,
-                "codes": tree.codes,
+                "paths": paths,
+                "path_rows": rows,
+                "codes": self.tree.codes,
             }
         if self.negative:
             # Word 0 is never drawn where it stands for line ends, which is up to the vocabulary.

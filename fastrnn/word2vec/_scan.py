@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,16 +21,16 @@ class Encoder(Protocol):
 
     def encode(
         self, final_ids: NDArray[np.int32], longest: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
         """Ids and offsets, once; final id -1 drops a word, -2 ends the sentence in its place."""
 
 
 def encode_chunks(
     chunks: Iterable[NDArray[np.integer]],
-    ends: NDArray[np.int64],
+    ends: NDArray[np.signedinteger[Any]],
     final_ids: NDArray[np.int32],
     longest: int,
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
     """Final ids in place of raw ones (-1: none), and offsets in place of sentences' raw ends."""
     kept: list[NDArray[np.int32]] = []
     offsets = np.zeros(len(ends) + 1, np.int64)
@@ -54,10 +54,13 @@ def encode_chunks(
     if cuts:
         offsets = np.sort(np.concatenate([offsets, *cuts]))
     joined = np.concatenate(kept) if kept else np.empty(0, np.int32)
-    return joined, split_sentences(offsets, longest)
+    split = split_sentences(offsets, longest)
+    return joined, split.astype(np.int32) if kept_before < 2**31 else split
 
 
-def split_sentences(offsets: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
+def split_sentences(
+    offsets: NDArray[np.signedinteger[Any]], longest: int
+) -> NDArray[np.signedinteger[Any]]:
     """Offsets in which no sentence is longer; empty ones stay."""
     lengths = np.diff(offsets)
     if not len(lengths) or int(lengths.max()) <= longest:

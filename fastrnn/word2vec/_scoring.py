@@ -174,7 +174,7 @@ class Scoring(ModelState):
 
     def _score(self, corpus: EncodedCorpus) -> NDArray[np.float64]:
         assert self._nodes is not None
-        tree = self.tree
+        paths, rows = self.tree.native
         self._own_weights(writable=False)
         scores: NDArray[np.float64] = _core.word2vec.score_sentences(
             vectors=self._inputs,
@@ -182,9 +182,9 @@ class Scoring(ModelState):
             vector_size=self.vector_size,
             ids=corpus.ids,
             offsets=corpus.offsets,
-            path_offsets=tree.path_offsets,
-            path_rows=tree.path_rows,
-            codes=tree.codes,
+            paths=paths,
+            path_rows=rows,
+            codes=self.tree.codes,
             window=self.window,
             sg=bool(self.sg),
             cbow_mean=bool(self.cbow_mean),

@@ -11,6 +11,7 @@ from fastrnn.word2vec import _memory, _storage
 from fastrnn.word2vec._formats.aligned import padded_storage
 from fastrnn.word2vec._probability import TreeNodes
 from fastrnn.word2vec._tree import huffman_tree
+from fastrnn.word2vec._words import packed
 from fastrnn.word2vec.keyed_vectors import KeyedVectors
 
 if TYPE_CHECKING:
@@ -156,7 +157,9 @@ class ModelState:
         grown = vocab_size is not None and vocab_size != len(self.counts)
         if corpus_words is None:
             corpus_words = words or int(self.counts.sum())
-        tree = None if grown or self._tree is None else len(self._tree.path_rows)
+        words_packed = None if grown or self._vocabulary is None else packed(self._vocabulary)
+        if words_packed is not None and words_packed.are_strings:
+            words_packed = None
         result = dict(report or {})
         result.update(
             _memory.memory_report(
@@ -167,7 +170,9 @@ class ModelState:
                 threads=self.workers,
                 corpus_words=corpus_words,
                 corpus_sentences=sentences or self.corpus_count,
-                path_turns=tree,
+                copies=not (self.deterministic or self.strict),
+                packed_words=None if words_packed is None else words_packed.nbytes,
+                tree=None if grown or self._tree is None else self._tree.nbytes,
             )
         )
         result["total"] = sum(result.values())
@@ -178,7 +183,7 @@ class ModelState:
         vocabulary = self._vocabulary
         if vocabulary is None:
             raise RuntimeError("you must first build vocabulary before initializing weights")
-        size = len(vocabulary.words)
+        size = len(vocabulary)
         self._require_memory(size)
         self._inputs = padded_storage(size, self.vector_size)
         _storage.draw_vectors(self._inputs, self.vector_size, seed=self.seed, compat=self.compat)
@@ -203,17 +208,19 @@ class ModelState:
         """Make ``wv`` show the input vectors and the vocabulary."""
         assert self._vocabulary is not None
         lock = self.wv.vectors_lockf
-        before = self.wv.index_to_key
-        if len(lock) > 1 and self._vocabulary.words[: len(before)] != before:
-            lock = np.ones(1, np.float32)  # they were other words' factors
+        size = len(self._vocabulary)
+        if len(lock) > 1:
+            before = self.wv.index_to_key
+            if self._vocabulary.words[: len(before)] != before:
+                lock = np.ones(1, np.float32)  # they were other words' factors
         self.wv = KeyedVectors._from_parts(
-            list(self._vocabulary.words),
+            packed(self._vocabulary) or list(self._vocabulary.words),
             self._inputs,
             self.vector_size,
             self._vocabulary.counts,
             unique=True,
         )
-        grown = len(self._vocabulary.words) - len(lock)
+        grown = size - len(lock)
         if len(lock) > 1 and grown > 0:
             lock = np.concatenate([lock, np.ones(grown, np.float32)])
         self.wv.vectors_lockf = lock
@@ -230,7 +237,11 @@ class ModelState:
             return _storage.is_storage(array, *shape, writable=writable)
 
         shown = self.wv.vectors
-        if self._vocabulary is None or self.wv.index_to_key != self._vocabulary.words:
+        vocabulary = self._vocabulary
+        known = vocabulary is not None and (
+            self.wv._keys is packed(vocabulary) or self.wv.index_to_key == vocabulary.words
+        )
+        if not known:
             raise ValueError(
                 "the keys of wv are not those the model was built with (sorted or added to?); "
                 "build_vocab(update=True) adds words to a model"

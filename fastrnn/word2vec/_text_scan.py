@@ -14,6 +14,7 @@ from fastrnn._native import core
 from fastrnn.word2vec._raw_counts import RawCounts
 from fastrnn.word2vec._text_files import decompressor, is_plain, named_errors, undecodable
 from fastrnn.word2vec._vocabulary import TrimRule, keep_word
+from fastrnn.word2vec._words import PackedWords
 from fastrnn.word2vec.sentences import MAX_WORDS_IN_BATCH
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class TextScan:
             sentences=self.sentences,
             line_ends=reader.line_ends,
             words_at=reader.words,
+            packed_at=lambda ids: PackedWords(*reader.packed_words(ids)),
         )
 
     @property
@@ -103,7 +105,7 @@ class TextScan:
 
     def encode(
         self, final_ids: NDArray[np.int32], longest: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.signedinteger[Any]]]:
         return self._reader.encode(final_ids, longest, self._text.longest_raw)
 
     def _read(self, path: str) -> None:

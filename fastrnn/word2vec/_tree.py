@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +14,67 @@ if TYPE_CHECKING:
 
 MAX_TURNS = 64
 COMPAT = (None, "word2vec.c", "gensim")
+_TURNS_BITS = 7  # of a packed path; the rest is where it begins
 
 
-@dataclass(frozen=True, eq=False)
 class Tree:
-    """A binary tree whose leaves are the V words, stored as one path from the root per word.
+    """A binary tree whose leaves are the V words, seen as one path from the root per word.
 
     Inner nodes are named by their rows in the matrix of node vectors: the node created n-th has
     row V - 1 - n, so that rows count from the root (row 1) down and row 0 stays free. At a node a
     word goes turn 0 or 1; hierarchical softmax gives turn 0 the probability sigmoid(h·s) of the
     node's vector s and turn 1 the rest.
+
+    Args:
+        path_offsets: ``[V + 1]``: word w has ``path_rows[path_offsets[w] : path_offsets[w + 1]]``.
+        path_rows: rows of the nodes, root first.
+        codes: ``[V]``: bit k is the turn at the k-th node.
     """
 
-    path_offsets: NDArray[np.int64]  # [V + 1]: word w has path_rows[offsets[w]:offsets[w + 1]]
-    path_rows: NDArray[np.int32]  # rows of the nodes, root first
-    codes: NDArray[np.uint64]  # [V]: bit k is the turn at the k-th node
+    def __init__(
+        self,
+        path_offsets: NDArray[np.int64],
+        path_rows: NDArray[np.int32],
+        codes: NDArray[np.uint64],
+    ) -> None:
+        self.codes = codes
+        self._offsets: NDArray[np.int64] | None = path_offsets
+        self._rows = path_rows
+        self._packed: NDArray[np.uint64] | None = None
+
+    def shared(self) -> Tree:
+        """The same tree in half the memory: two words below one node share the path to it."""
+        if self._packed is not None or self.num_words == 1:
+            return self
+        offsets, lengths, words = self.path_offsets, self.lengths, np.arange(self.num_words)
+        last = self._rows[offsets[1:] - 1]
+        first_below = np.empty(self.num_words, np.int64)
+        first_below[last[::-1]] = words[::-1]
+        first = first_below[last]  # word with the same path
+        own = np.flatnonzero(first == words)
+        starts = np.empty(self.num_words, np.int64)
+        starts[own] = np.cumsum(lengths[own]) - lengths[own]
+        total = int(lengths[own].sum())
+        places = np.repeat(offsets[own] - starts[own], lengths[own]) + np.arange(total)
+        tree = Tree(offsets, self._rows[places], self.codes)
+        tree._packed = (starts[first] << _TURNS_BITS | lengths).astype(np.uint64)
+        tree._offsets = None
+        return tree
+
+    @property
+    def native(self) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        """What the trainer takes: where each word's path begins, with its length, and rows."""
+        if self._packed is None:
+            starts = self.path_offsets[:-1].astype(np.uint64)
+            return starts << np.uint64(_TURNS_BITS) | self.lengths.astype(np.uint64), self._rows
+        return self._packed, self._rows
+
+    @property
+    def nbytes(self) -> int:
+        """What the tree takes."""
+        first = self._offsets if self._packed is None else self._packed
+        assert first is not None
+        return first.nbytes + self._rows.nbytes + self.codes.nbytes
 
     @property
     def num_words(self) -> int:
@@ -38,20 +83,46 @@ class Tree:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Turns of each word, [V]."""
-        return np.diff(self.path_offsets)
+        lengths: NDArray[np.int64]
+        if self._packed is None:
+            lengths = np.diff(self.path_offsets)
+        else:
+            lengths = (self._packed & np.uint64((1 << _TURNS_BITS) - 1)).astype(np.int64)
+        return lengths
+
+    @property
+    def path_offsets(self) -> NDArray[np.int64]:
+        """Where each word's path begins in ``path_rows``, and the end, [V + 1]."""
+        if self._offsets is not None:
+            return self._offsets
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.lengths)])
+
+    @property
+    def path_rows(self) -> NDArray[np.int32]:
+        """The rows on all words' paths, one path behind the other."""
+        if self._packed is None:
+            return self._rows
+        lengths, starts = self.lengths, (self._packed >> np.uint64(_TURNS_BITS)).astype(np.int64)
+        before = np.cumsum(lengths) - lengths
+        return self._rows[np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))]
 
     def path(self, word: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Rows of the nodes from the root to a word, and the turns (0 or 1) taken there."""
         if not 0 <= word < self.num_words:
             raise IndexError(f"word must be from 0 to {self.num_words - 1}, not {word}")
-        rows = self.path_rows[self.path_offsets[word] : self.path_offsets[word + 1]]
+        if self._packed is None:
+            rows = self._rows[self.path_offsets[word] : self.path_offsets[word + 1]]
+        else:
+            start, turns = divmod(int(self._packed[word]), 1 << _TURNS_BITS)
+            rows = self._rows[start : start + turns]
         code = int(self.codes[word])
         return rows, np.array([code >> k & 1 for k in range(len(rows))], dtype=np.uint8)
 
     def turns(self) -> NDArray[np.uint8]:
         """The turns of all paths, beside ``path_rows``."""
-        places = np.arange(len(self.path_rows)) - np.repeat(self.path_offsets[:-1], self.lengths)
-        codes = np.repeat(self.codes, self.lengths)
+        lengths = self.lengths
+        places = np.arange(int(lengths.sum())) - np.repeat(self.path_offsets[:-1], lengths)
+        codes = np.repeat(self.codes, lengths)
         turns: NDArray[np.uint8] = (codes >> places.astype(np.uint64) & np.uint64(1)).astype("u1")
         return turns
 
@@ -67,28 +138,28 @@ class Tree:
 
     def check(self) -> Tree:
         """Return the tree; raise ``ValueError`` unless it is one (as after reading a file)."""
-        offsets, num_words = self.path_offsets, self.num_words
+        offsets, path_rows, num_words = self.path_offsets, self.path_rows, self.num_words
         if (
             num_words < 1
             or offsets.shape != (num_words + 1,)
             or offsets[0] != 0
-            or offsets[-1] != len(self.path_rows)
+            or offsets[-1] != len(path_rows)
         ):
             raise ValueError("the tree's arrays do not belong together")
         if np.any(self.lengths < (num_words > 1)) or np.any(self.lengths > MAX_TURNS):
             raise ValueError(f"the tree's paths must have 1 to {MAX_TURNS} turns")
         if num_words == 1:
-            if len(self.path_rows):
+            if len(path_rows):
                 raise ValueError("the tree of a single word must be empty")
             return self
-        if np.any(self.path_rows < 1) or np.any(self.path_rows >= num_words):
+        if np.any(path_rows < 1) or np.any(path_rows >= num_words):
             raise ValueError(f"the tree's rows must be from 1 to {num_words - 1}")
         # Each turn at each node leads to one place, and to each place but the root one turn.
         slots, targets = self._turnings()
         children = self.children().reshape(-1)
         places = np.concatenate([np.arange(2, num_words), -1 - np.arange(num_words)])
         if (
-            np.any(self.path_rows[offsets[:-1]] != 1)
+            np.any(path_rows[offsets[:-1]] != 1)
             or np.any(children[slots] != targets)
             or not np.array_equal(np.sort(children[2:]), np.sort(places))
         ):
@@ -96,12 +167,13 @@ class Tree:
         return self
 
     def _turnings(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        targets = np.empty_like(self.path_rows)
-        targets[:-1] = self.path_rows[1:]
+        rows = self.path_rows
+        targets = np.empty_like(rows)
+        targets[:-1] = rows[1:]
         filled = self.lengths > 0
         ends = self.path_offsets[1:][filled] - 1
         targets[ends] = -1 - np.arange(self.num_words, dtype=np.int32)[filled]
-        return self.path_rows.astype(np.int64) * 2 + self.turns(), targets
+        return rows.astype(np.int64) * 2 + self.turns(), targets
 
 
 def huffman_tree(counts: ArrayLike, *, compat: str | None = None) -> Tree:
@@ -126,8 +198,8 @@ def huffman_tree(counts: ArrayLike, *, compat: str | None = None) -> Tree:
         raise ValueError(f'compat must be None, "word2vec.c" or "gensim", not {compat!r}')
     checked = check_counts(counts)
     if compat == "gensim":
-        return _heap_tree(checked)
-    return Tree(*_core.word2vec.huffman_tree(checked, compat == "word2vec.c"))
+        return _heap_tree(checked).shared()
+    return Tree(*_core.word2vec.huffman_tree(checked, compat == "word2vec.c")).shared()
 
 
 def check_counts(counts: ArrayLike) -> NDArray[np.int64]:

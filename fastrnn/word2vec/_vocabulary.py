@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastrnn.word2vec._raw_counts import LINE_END, RawCounts
+from fastrnn.word2vec._words import WordsField
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class Vocabulary:
     """Words with their counts; the position of a word is its id.
 
     Attributes:
-        words: of each id.
+        words: of each id; given packed, they become strings when first asked for.
         counts: int64, of each word.
         corpus_total_words: words of the corpus, dropped ones included.
         corpus_count: sentences of the corpus.
@@ -113,7 +114,7 @@ class Vocabulary:
     compat: str | None = None
 
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.counts)
 
     def __contains__(self, word: object) -> bool:
         return word in self.index
@@ -219,6 +220,9 @@ class Vocabulary:
         )
 
 
+Vocabulary.words = WordsField()  # type: ignore[assignment]
+
+
 def select_words(
     raw: RawCounts,
     *,
@@ -241,11 +245,12 @@ def select_words(
         raise ValueError(_nothing_kept(raw, least))
     if sort:
         kept = kept[_order(raw.counts[kept], compat)]
-    words, counts = raw.words_at(kept), raw.counts[kept]
-    first = 0
+    words: Any = (raw.packed_at or raw.words_at)(kept)
+    counts, first = raw.counts[kept], 0
     if compat == "word2vec.c":
         ends = raw.line_ends + int(raw.counts[literal].sum())
-        words, counts, first = [LINE_END, *words], np.concatenate([[ends], counts]), 1
+        words = [LINE_END, *raw.words_at(kept)]
+        counts, first = np.concatenate([[ends], counts]), 1
     final_ids = np.full(len(raw), -1, np.int32)
     final_ids[kept] = np.arange(first, first + len(kept), dtype=np.int32)
     final_ids[literal] = -2

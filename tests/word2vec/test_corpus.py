@@ -97,7 +97,7 @@ def test_wrong_arrays_are_refused() -> None:
         ((ids.astype(np.int64), offsets), TypeError, "ids must be a 1-D int32"),
         ((ids[None], offsets), TypeError, "ids must be a 1-D"),
         (([0, 1], offsets), TypeError, "not list"),
-        ((ids, offsets.astype(np.int32)), TypeError, "offsets must be a 1-D int64"),
+        ((ids, offsets.astype(np.int16)), TypeError, "offsets must be a 1-D int64"),
         ((ids, np.array([0, 1])), ValueError, "end with len"),
         ((ids, np.array([], np.int64)), ValueError, "begin with 0"),
         ((ids, np.array([0, 2, 1, 2])), ValueError, "must not fall"),

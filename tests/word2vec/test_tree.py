@@ -312,3 +312,23 @@ def test_check_finds_arrays_that_do_not_fit():
         Tree(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.uint64)).check()
     with pytest.raises(ValueError, match="single word"):
         Tree(np.array([0, 1]), np.array([1], np.int32), np.zeros(1, np.uint64)).check()
+
+
+@pytest.mark.parametrize("compat", [None, "word2vec.c", "gensim"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_words_below_one_node_share_their_path(size: int, compat: str | None) -> None:
+    counts = np.random.default_rng(size).geometric(0.01, size)
+    tree = huffman_tree(np.sort(counts)[::-1].copy(), compat=compat)
+    full = Tree(tree.path_offsets, tree.path_rows, tree.codes).check()
+    again = full.shared()
+    assert again.shared() is again
+    for part in ("path_offsets", "path_rows", "codes", "lengths"):
+        assert np.array_equal(getattr(again, part), getattr(full, part))
+        assert getattr(again, part).dtype == getattr(full, part).dtype
+    for word in range(0, size, 7):
+        for one, other in zip(again.path(word), full.path(word), strict=True):
+            assert np.array_equal(one, other)
+    if size == 1000:
+        assert 3 * len(again.native[1]) < 2 * len(full.path_rows)
+    (paths, rows), (full_paths, full_rows) = again.native, full.native
+    assert len(rows) <= len(full_rows) and np.array_equal(paths % 128, full_paths % 128)

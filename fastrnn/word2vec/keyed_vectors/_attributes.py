@@ -24,7 +24,7 @@ class Attributes(Base):
         if attrs is None:
             attrs = list(self.expandos)
             types = [self.expandos[attr].dtype for attr in attrs]
-        size = len(self.index_to_key)
+        size = len(self)
         for attr, wanted in zip(attrs, types if types is not None else ()):
             if wanted is int:
                 wanted = np.int64

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastrnn.word2vec._formats.aligned import padded_storage
+from fastrnn.word2vec._words import PackedWords
 
 Array = NDArray[Any]
 KEY_TYPES = (str, int, np.integer)
@@ -44,7 +45,7 @@ def unit(vector: Array) -> Array:
 class Base:
     """The vectors and their keys."""
 
-    index_to_key: list[Any]
+    _keys: list[Any] | PackedWords
     _key_to_index: dict[Any, int] | None = None
     expandos: dict[str, Array]
 
@@ -60,7 +61,7 @@ class Base:
                 f"vector_size must be positive and count not negative, not {vector_size}, {count}"
             )
         self.vector_size = int(vector_size)
-        self.index_to_key = [None] * count
+        self._keys = [None] * count
         self._key_to_index = {}
         self.next_index = 0
         self.expandos = {}
@@ -74,7 +75,7 @@ class Base:
     @classmethod
     def _from_parts(
         cls,
-        words: list[str],
+        words: list[str] | PackedWords,
         storage: Array,
         vector_size: int,
         counts: Sequence[int] | Array | None = None,
@@ -90,7 +91,7 @@ class Base:
                 f"storage of shape {storage.shape} does not hold {len(words)} x {vector_size}"
             )
         self = cls(vector_size, dtype=storage.dtype)
-        self.index_to_key = words
+        self._keys = words
         self._key_to_index = None
         if not unique and len(self.key_to_index) != len(words):
             raise ValueError("the same word twice")
@@ -100,6 +101,18 @@ class Base:
         if counts is not None:
             self.expandos["count"] = np.array(counts, dtype=np.int64)
         return self
+
+    @property
+    def index_to_key(self) -> list[Any]:
+        """The key of each row; after training on a text, made when first asked for."""
+        keys = self._keys
+        if isinstance(keys, PackedWords):
+            keys = self._keys = list(keys.strings)
+        return keys
+
+    @index_to_key.setter
+    def index_to_key(self, value: list[Any]) -> None:
+        self._keys = value
 
     @property
     def key_to_index(self) -> dict[Any, int]:
@@ -141,6 +154,9 @@ class Base:
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "index_to_key" in state:  # pickled when it was an attribute
+            state["_keys"] = state.pop("index_to_key")
         self.__dict__.update(state)
         if "_vectors" not in state:
             self._vectors = self._storage[:, : self.vector_size]
@@ -151,7 +167,7 @@ class Base:
     __repr__ = __str__
 
     def __len__(self) -> int:
-        return len(self.index_to_key)
+        return len(self._keys)
 
     def __contains__(self, key: object) -> bool:
         return self.has_index_for(key)
@@ -175,7 +191,7 @@ class Base:
         index = self.key_to_index.get(key, -1)
         if index >= 0:
             return index
-        if isinstance(key, (int, np.integer)) and 0 <= key < len(self.index_to_key):
+        if isinstance(key, (int, np.integer)) and 0 <= key < len(self):
             return key
         if default is not None:
             return default
