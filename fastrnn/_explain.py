@@ -11,7 +11,7 @@ from fastrnn import _cuda
 from fastrnn._cuda.against_torch import describe, times
 from fastrnn._cuda.layer import wants_grad
 from fastrnn._native import core
-from fastrnn._plan import LayerPlan, StackPlan
+from fastrnn._plan import LayerPlan, StackPlan, engine_number
 from fastrnn._rows import Rows
 from fastrnn.nn._base import RecurrentLayer
 
@@ -83,7 +83,8 @@ def explain(
     x: torch.Tensor = call[1]
     if gpu is not None:
         caps = gpu_caps(gpu)
-        reason = core.testing.emulated.refuses(stack.layers[0].cell, stack.layers[0].number)
+        first = stack.layers[0]
+        reason = core.testing.emulated.refuses(first.cell, engine_number(first.number))
         if reason is not None:
             return f"torch's operations: {reason}"
         lines = _plans(stack.layers, caps, "by plan (not measured)")

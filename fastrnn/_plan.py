@@ -21,6 +21,8 @@ __all__ = [
     "CELL_NUMBERS",
     "LayerPlan",
     "StackPlan",
+    "engine_number",
+    "is_mixed",
     "layer_plan",
     "rows_plan",
     "stack_plan",
@@ -33,6 +35,16 @@ CELL_NUMBERS = {info["name"]: number for number, info in enumerate(CELL_INFO)}
 _NUMBERS = {torch.float32: 4, torch.float64: 8, torch.bfloat16: 2, torch.float16: 1}
 _ITEM_SIZES = {torch.float32: 4, torch.float64: 8, torch.bfloat16: 2, torch.float16: 2}
 _MIXED = 16  # a half's parameters are float32
+
+
+def is_mixed(number: int) -> bool:
+    """Whether a code of a number type says that a half's parameters are float32."""
+    return bool(number & _MIXED)
+
+
+def engine_number(number: int) -> int:
+    """The code of what the CUDA engine gets: its parameters have been rounded by then."""
+    return number & ~_MIXED
 
 
 @dataclass(frozen=True, slots=True)

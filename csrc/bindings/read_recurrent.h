@@ -36,7 +36,7 @@ inline cuda::StepArray read_step_array(const py::tuple& t) {
 
 inline void read_recurrent_sizes(int cell, int number, const py::tuple& sizes, size_t count) {
   need(cell >= 0 && cell < num_cells(), "cell: no such number");
-  need(number == kFloat32 || number == kFloat64, "number: the CUDA engine has no such code");
+  need(is_number(number) && !(number & kMixed), "number: the CUDA engine has no such code");
   need_size(sizes, count, "sizes must hold seq_len, batch, hidden, directions");
   need(integer(sizes, 2) > 0 && integer(sizes, 2) <= 1 << 24, "hidden must be positive, and at most 2^24");
   need(integer(sizes, 3) == 1 || integer(sizes, 3) == 2, "directions must be 1 or 2");
@@ -54,9 +54,10 @@ inline cuda::Forward read_recurrent_forward(int cell, int number, const py::tupl
   need_size(directions, size_t(call.directions), "directions must hold one tuple each");
   for (int d = 0; d < call.directions; ++d) {
     const py::tuple t = directions[size_t(d)];
-    need_size(t, 7, "a direction must hold gates, weight_hh, both biases, unit_params, cells and operand");
+    need_size(t, 8, "a direction must hold gates, weight_hh, both biases, unit_params, cells, operand and kept");
     call.direction[d] = {address(t, 0), address(t, 1), address(t, 2), address(t, 3),
-                         address(t, 4), address(t, 5), address(t, 6)};
+                         address(t, 4), address(t, 5), address(t, 6), address(t, 7)};
+    need(!is_half(number) || call.direction[d].kept, "the halves need memory for h");
   }
   call.y = read_step_array(y);
   const int states = cell_traits(cell).states;
@@ -106,7 +107,7 @@ inline void need_fit(const cuda::Engine& engine, int cell, int number, const cud
   const cuda::Placement& place = how.placement;
   if (place.mode == cuda::Mode::kStepwise) return;
   const CellTraits& traits = cell_traits(cell);
-  bool fits = number == kFloat32 && place.phases == traits.phases &&
+  bool fits = number != kFloat64 && place.itemsize == (is_half(number) ? 2 : 4) && place.phases == traits.phases &&
               int64_t(place.groups) * place.group_rows >= batch && int64_t(place.slices) * place.units >= hidden;
   for (int phase = 0; phase < place.phases; ++phase) {
     const int gates = traits.phase_gates[phase];

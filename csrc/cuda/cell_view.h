@@ -2,9 +2,8 @@
 // A cell as kernels see it: constants of its phases, its states before a step, its values in memory.
 
 #include "cells/cells.h"
-#include "cuda/ops.h"
 #include "cuda/recurrent.h"
-#include "math/scalar.h"
+#include "cuda/storage.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
@@ -41,16 +40,16 @@ struct CellView {
 
 /// N values of one unit, H apart.
 template <int N, class T>
-FASTRNN_DEVICE Pack<ScalarValue<T>, N> load_values(const T* p, int64_t hidden) {
-  Pack<ScalarValue<T>, N> values{};
+FASTRNN_DEVICE Pack<Value<T>, N> load_values(const T* p, int64_t hidden) {
+  Pack<Value<T>, N> values{};
 #pragma unroll
-  for (int k = 0; k < N; ++k) values[k] = ScalarValue<T>(p[k * hidden]);
+  for (int k = 0; k < N; ++k) values[k] = load_number(p + k * hidden);
   return values;
 }
 template <class T, int N>
-FASTRNN_DEVICE void store_values(const Pack<ScalarValue<T>, N>& values, T* p, int64_t hidden) {
+FASTRNN_DEVICE void store_values(const Pack<Value<T>, N>& values, T* p, int64_t hidden) {
 #pragma unroll
-  for (int k = 0; k < N; ++k) p[k * hidden] = values[k].v;
+  for (int k = 0; k < N; ++k) store_number(p + k * hidden, values[k]);
 }
 
 /// Where row b of time t finds the states before it: a row of an earlier step, of the initial states, or zeros.
@@ -74,22 +73,28 @@ FASTRNN_DEVICE const T* hidden_before(const Call& call, int64_t t, int b, int d)
   return static_cast<const T*>(call.initial[0]) + (int64_t(d) * call.rows.batch + b) * call.hidden;
 }
 
-/// All states of unit u before row b of time t; `running` where only the latest cell states are kept.
+/// Whether a step needs what h was before it was rounded.
+template <class Cell, class T>
+constexpr bool kKeepsHidden = kRounds<T> && Cell::kHiddenCarry;
+
+/// All states of unit u before row b of time t; `running` where only the latest cell states are kept. `hidden`: the
+/// latest h before rounding, or null.
 template <class Cell, class T, class Call>
-FASTRNN_DEVICE Pack<ScalarValue<T>, Cell::kStates> states_before(const Call& call, const T* cells, bool running,
-                                                                 int64_t t, int b, int u, int d) {
-  Pack<ScalarValue<T>, Cell::kStates> states;
+FASTRNN_DEVICE Pack<Value<T>, Cell::kStates> states_before(const Call& call, const Compute<T>* cells,
+                                                           const Compute<T>* hidden, bool running, int64_t t, int b,
+                                                           int u, int d) {
+  Pack<Value<T>, Cell::kStates> states;
+  const int64_t H = call.hidden;
+  const Before from = before(call.rows, t, b, d);
   const T* const h = hidden_before<T>(call, t, b, d);
-  states[0] = ScalarValue<T>(h ? h[u] : T(0));
+  states[0] = h ? load_number(h + u) : Value<T>(0);
+  if (kKeepsHidden<Cell, T> && hidden && from.kind == Before::kRow) states[0] = load_number(hidden + b * H + u);
   if constexpr (Cell::kStates > 1) {
-    const int64_t H = call.hidden;
-    const Before from = before(call.rows, t, b, d);
-    T value(0);
+    states[1] = Value<T>(0);
     if (from.kind == Before::kRow)
-      value = cells[(running ? b : call.rows.row(from.time, b)) * H + u];
+      states[1] = load_number(cells + (running ? b : call.rows.row(from.time, b)) * H + u);
     else if (from.kind == Before::kInitial && call.initial[1])
-      value = static_cast<const T*>(call.initial[1])[(int64_t(d) * call.rows.batch + b) * H + u];
-    states[1] = ScalarValue<T>(value);
+      states[1] = load_number(static_cast<const T*>(call.initial[1]) + (int64_t(d) * call.rows.batch + b) * H + u);
   }
   return states;
 }

@@ -19,12 +19,11 @@ constexpr const char* refusal_of() {
   return nullptr;
 }
 
-void run_stepwise(int cell, int number, const cuda::Forward& call, const int64_t* offsets, Stream stream);
-void run_stepwise(int cell, int number, const cuda::Backward& call, const int64_t* offsets, Stream stream);
-void run_persistent(int cell, const cuda::Forward& call, const cuda::Placement& place, const Workspace& work,
-                    Stream stream);
-void run_persistent(int cell, const cuda::Backward& call, const cuda::Placement& place, const Workspace& work,
-                    Stream stream);
+/// T: what the arrays of the call hold. Instantiated where FASTRNN_STEPWISE and FASTRNN_PERSISTENT say so.
+template <class T, class Call>
+void run_stepwise(int cell, const Call& call, const int64_t* offsets, Stream stream);
+template <class T, class Call>
+void run_persistent(int cell, const Call& call, const cuda::Placement& place, const Workspace& work, Stream stream);
 
 }  // namespace FASTRNN_BACKEND
 }  // namespace fastrnn

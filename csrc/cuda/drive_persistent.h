@@ -1,6 +1,5 @@
 #pragma once
-// The launches of the persistent kernels. A file that includes this defines FASTRNN_PERSISTENT_CALL, Forward or
-// Backward, before: each has its own, to compile side by side.
+// The launches of the persistent kernels.
 
 #include "cuda/drive.h"
 #include "cuda/persistent.h"
@@ -26,7 +25,7 @@ struct Persistent<Backward> {
   }
 };
 
-template <class Cell, class Call>
+template <class T, class Cell, class Call>
 void launch_persistent(const Call& call, const Placement& place, const Workspace& work, Stream stream) {
   if constexpr (refusal_of<Cell>() == nullptr) {
     LaunchShape shape;
@@ -35,28 +34,38 @@ void launch_persistent(const Call& call, const Placement& place, const Workspace
     shape.shared_bytes = place.shared_floats * 4;
     shape.cluster = place.mode == Mode::kCluster ? place.slices : 1;
     shape.cooperative = place.mode == Mode::kGrid;
-    const bool tensor = place.product != Product::kFfma;
     const auto start = [&](auto kernel) { launch(kernel, shape, stream, call, place, work); };
     using Kernels = Persistent<Call>;
-    if constexpr (Cell::kPhases == 1) {
-      if (place.weights == cuda::WeightPlace::kRegisters) {
-        if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, true>>());
-        return start(Kernels::template kernel<Cell, RegisterWeights>());
+    if constexpr (!kRounds<T>) {
+      const bool tensor = place.product != Product::kFfma;
+      if constexpr (Cell::kPhases == 1) {
+        if (place.weights == cuda::WeightPlace::kRegisters) {
+          if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, true>>());
+          return start(Kernels::template kernel<Cell, RegisterWeights>());
+        }
       }
+      if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, false>>());
     }
-    if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, false>>());
-    start(Kernels::template kernel<Cell, SharedWeights>());
+    start(Kernels::template kernel<Cell, SharedWeights<T>>());
   }
 }
 
-#define FASTRNN_LAUNCH(Cell) launch_persistent<Cell, FASTRNN_PERSISTENT_CALL>,
-void run_persistent(int cell, const FASTRNN_PERSISTENT_CALL& call, const Placement& place, const Workspace& work,
-                    Stream stream) {
-  static constexpr void (*kLaunches[])(const FASTRNN_PERSISTENT_CALL&, const Placement&, const Workspace&,
+#define FASTRNN_LAUNCH(Cell) launch_persistent<T, Cell, Call>,
+template <class T, class Call>
+void run_persistent(int cell, const Call& call, const Placement& place, const Workspace& work, Stream stream) {
+  static constexpr void (*kLaunches[])(const Call&, const Placement&, const Workspace&,
                                        Stream) = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCH)};
   kLaunches[cell](call, place, work, stream);
 }
 #undef FASTRNN_LAUNCH
+
+/// In a file of its own each, to compile side by side.
+#define FASTRNN_PERSISTENT(T, Call)                                                                    \
+  namespace fastrnn {                                                                                  \
+  namespace FASTRNN_BACKEND {                                                                          \
+  template void run_persistent<T, Call>(int, const Call&, const Placement&, const Workspace&, Stream); \
+  }                                                                                                    \
+  }
 
 }  // namespace FASTRNN_BACKEND
 }  // namespace fastrnn

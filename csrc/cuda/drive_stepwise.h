@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "core/number.h"
 #include "cuda/drive.h"
 #include "cuda/stepwise.h"
 
@@ -61,23 +60,37 @@ void backward_stepwise(const Backward& call, const int64_t* offsets, Stream stre
   }
 }
 
-struct StepwiseLaunches {
-  void (*forward[2])(const Forward&, const int64_t*, Stream);
-  void (*backward[2])(const Backward&, const int64_t*, Stream);
+/// By cell.
+template <class T, class Call>
+struct Stepwise;
+template <class T>
+struct Stepwise<T, Forward> {
+#define FASTRNN_LAUNCH(Cell) forward_stepwise<Cell, T>,
+  static constexpr void (*kLaunches[])(const Forward&, const int64_t*,
+                                       Stream) = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCH)};
+#undef FASTRNN_LAUNCH
+};
+template <class T>
+struct Stepwise<T, Backward> {
+#define FASTRNN_LAUNCH(Cell) backward_stepwise<Cell, T>,
+  static constexpr void (*kLaunches[])(const Backward&, const int64_t*,
+                                       Stream) = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCH)};
+#undef FASTRNN_LAUNCH
 };
 
-#define FASTRNN_LAUNCHES(Cell)                                      \
-  {{forward_stepwise<Cell, float>, forward_stepwise<Cell, double>}, \
-   {backward_stepwise<Cell, float>, backward_stepwise<Cell, double>}},
-constexpr StepwiseLaunches kStepwise[] = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCHES)};
-#undef FASTRNN_LAUNCHES
+template <class T, class Call>
+void run_stepwise(int cell, const Call& call, const int64_t* offsets, Stream stream) {
+  Stepwise<T, Call>::kLaunches[cell](call, offsets, stream);
+}
 
-void run_stepwise(int cell, int number, const Forward& call, const int64_t* offsets, Stream stream) {
-  kStepwise[cell].forward[number == kFloat64](call, offsets, stream);
-}
-void run_stepwise(int cell, int number, const Backward& call, const int64_t* offsets, Stream stream) {
-  kStepwise[cell].backward[number == kFloat64](call, offsets, stream);
-}
+/// In the files that compile them.
+#define FASTRNN_STEPWISE(T)                                                    \
+  namespace fastrnn {                                                          \
+  namespace FASTRNN_BACKEND {                                                  \
+  template void run_stepwise<T>(int, const Forward&, const int64_t*, Stream);  \
+  template void run_stepwise<T>(int, const Backward&, const int64_t*, Stream); \
+  }                                                                            \
+  }
 
 }  // namespace FASTRNN_BACKEND
 }  // namespace fastrnn

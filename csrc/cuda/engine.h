@@ -29,7 +29,7 @@ struct Running {
 /// Calls return before they have run. They throw std::runtime_error with CUDA's words. Where a persistent launch is
 /// refused they run step by step.
 struct Engine {
-  /// Why a cell does not run here, or null. number: kFloat32 or kFloat64.
+  /// Why a cell does not run here, or null. number: any of core/number.h without kMixed.
   const char* (*refuses)(int cell, int number);
   void (*forward)(int cell, int number, const Forward& call, const Running& how);
   void (*backward)(int cell, int number, const Backward& call, const Running& how);

@@ -1,9 +1,16 @@
 #pragma once
 // How the blocks that share a sequence hand each other what the next product is with. Persistent kernels go from round
 // to round: a product, the cell, and its results published to all blocks of the group, whose product they enter next.
+//
+// The contract with the weights (resident.h): T is Weights::Number, the type of storage of the call's arrays, of the
+// weights and of the operand alike; place.itemsize is its size. What is published is float32 and rounded to T once,
+// by publish; the operand is an array [row, column] of T in shared memory, place.operand_pitch numbers between rows (a
+// multiple of 8, so that rows start at 16 bytes). Columns from the depth to the pitch are zeros or what a deeper phase
+// of the same row left there, so weights must be zero there. multiply() gets it between barriers: all that was
+// published is there, and nothing changes it before the next round's finish(), except the other of two buffers.
 
-#include "cuda/ops.h"
 #include "cuda/plan.h"
+#include "cuda/storage.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
@@ -13,7 +20,7 @@ using cuda::Placement;
 
 /// Global memory beside the call's own.
 struct Workspace {
-  float* ring;         // two slots of [direction, group, row, column]; need not be cleared
+  void* ring;          // two slots of [direction, group, row, column] of T; need not be cleared
   uint32_t* counters;  // one for each direction and group, zero at first: how often its blocks have published
   uint32_t* failed;    // shared with the host; set where a block has waited for too long
   uint64_t patience;   // nanoseconds
@@ -21,6 +28,7 @@ struct Workspace {
 
 /// Of one block. Buffers alternate, so that a block may publish for the next round while others still read for this
 /// one: nobody publishes for the round after that before all have come to the end of this one.
+template <class T>
 class Exchange {
  public:
   FASTRNN_DEVICE Exchange(const Placement& place, const Workspace& work, float* shared, int team)
@@ -31,7 +39,7 @@ class Exchange {
         patience_(work.patience),
         slot_(int64_t(place.group_rows) * place.operand_pitch) {
     if (place.mode != Mode::kGrid) return;
-    ring_ = work.ring + 2 * team * slot_;
+    ring_ = static_cast<T*>(work.ring) + 2 * team * slot_;
   }
 
   /// Operands start as zeros, what lies past the last column among them.
@@ -46,17 +54,19 @@ class Exchange {
   }
 
   /// [row, column] with place.operand_pitch between rows.
-  FASTRNN_DEVICE float* operand(int round) const {
-    return shared_ + place_.operand_at + (place_.mode == Mode::kGrid ? 0 : (round & 1) * place_.operand_stride);
+  FASTRNN_DEVICE T* operand(int round) const {
+    const int buffer = place_.mode == Mode::kGrid ? 0 : (round & 1) * place_.operand_stride;
+    return reinterpret_cast<T*>(shared_ + place_.operand_at + buffer);
   }
 
   /// A value of the product of `round`, to all blocks of the group.
-  FASTRNN_DEVICE void publish(int round, int row, int column, float value) const {
+  FASTRNN_DEVICE void publish(int round, int row, int column, Compute<T> result) const {
+    const T value = Storage<T>::store(result);
     const int64_t at = int64_t(row) * place_.operand_pitch + column;
     if (place_.mode == Mode::kBlock) {
       operand(round)[at] = value;
     } else if (place_.mode == Mode::kCluster) {
-      float* const own = operand(round) + at;
+      T* const own = operand(round) + at;
       for (int rank = 0; rank < place_.slices; ++rank) *map_shared(own, rank) = value;
     } else {
       store_relaxed(ring_ + (round & 1) * slot_ + at, value);
@@ -83,17 +93,25 @@ class Exchange {
     }
     sync_block();
     if (*flag == 0) return false;
-    float* const to = operand(round);
-    const float* const from = ring_ + (round & 1) * slot_;
-    for (int i = thread_index(); i < rows * depth; i += num_threads()) {
-      const int64_t at = int64_t(i / depth) * place_.operand_pitch + i % depth;
-      to[at] = load_relaxed(from + at);
-    }
+    take(ring_ + (round & 1) * slot_, operand(round), rows, depth);
     sync_block();
     return true;
   }
 
  private:
+  /// From the ring, in words of 32 bits. What lies past the depth in the last word of a row was never written.
+  FASTRNN_DEVICE void take(const T* from, T* to, int rows, int depth) const {
+    constexpr int kNumbers = 4 / int(sizeof(T));
+    const int words = (depth + kNumbers - 1) / kNumbers;
+    for (int i = thread_index(); i < rows * words; i += num_threads()) {
+      const int column = i % words * kNumbers;
+      const int64_t at = int64_t(i / words) * place_.operand_pitch + column;
+      uint32_t word = load_relaxed(from + at);
+      if (column + kNumbers > depth) word &= 0xffff;
+      store_word(to + at, word);
+    }
+  }
+
   FASTRNN_DEVICE bool wait() const {
     const uint64_t start = nanoseconds();
     for (uint32_t polls = 1; load_acquire(counter_) < published_; ++polls) {
@@ -112,7 +130,7 @@ class Exchange {
   uint32_t* failed_;
   uint64_t patience_;
   int64_t slot_;
-  float* ring_ = nullptr;
+  T* ring_ = nullptr;
   uint32_t published_ = 0;
 };
 

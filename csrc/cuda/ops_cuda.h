@@ -5,6 +5,7 @@
 
 #include "cuda/engine.h"
 #include "cuda/errors.h"
+#include "cuda/numbers.h"
 
 #define FASTRNN_BACKEND cuda_kernels
 #define FASTRNN_DEVICE __device__ __forceinline__
@@ -35,22 +36,45 @@ FASTRNN_DEVICE void sync_cluster() {
   __trap();
 #endif
 }
-FASTRNN_DEVICE float* map_shared(float* own, int rank) {
+template <class T>
+FASTRNN_DEVICE T* map_shared(T* own, int rank) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  return static_cast<float*>(__cluster_map_shared_rank(own, unsigned(rank)));
+  return static_cast<T*>(__cluster_map_shared_rank(own, unsigned(rank)));
 #else
   __trap();
   return own + rank;
 #endif
 }
 
-/// Between blocks: a word that any thread may write and read at any time, at the second-level cache.
+using cuda::Bfloat16;
+using cuda::Float16;
+
+FASTRNN_DEVICE float widen(Bfloat16 half) { return __uint_as_float(uint32_t(half.bits) << 16); }
+FASTRNN_DEVICE float widen(Float16 half) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half.bits));
+  return value;
+}
+/// To the nearest, ties to even.
+FASTRNN_DEVICE void narrow(float value, Bfloat16* half) {
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half->bits) : "f"(value));
+}
+FASTRNN_DEVICE void narrow(float value, Float16* half) {
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half->bits) : "f"(value));
+}
+
+/// Between blocks: memory that any thread may write and read at any time, at the second-level cache.
 FASTRNN_DEVICE void store_relaxed(float* p, float value) {
   asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(p), "f"(value) : "memory");
 }
-FASTRNN_DEVICE float load_relaxed(const float* p) {
-  float value;
-  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(p) : "memory");
+template <class Half>
+FASTRNN_DEVICE void store_relaxed(Half* p, Half value) {
+  asm volatile("st.relaxed.gpu.global.b16 [%0], %1;" ::"l"(p), "h"(value.bits) : "memory");
+}
+/// 32 bits, whatever they hold.
+FASTRNN_DEVICE uint32_t load_relaxed(const void* p) {
+  uint32_t value;
+  asm volatile("ld.relaxed.gpu.global.b32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
   return value;
 }
 /// What the block wrote before a barrier is there for whoever reads the new count, and its block after a barrier.
@@ -72,6 +96,8 @@ FASTRNN_DEVICE uint64_t nanoseconds() {
   return value;
 }
 
+FASTRNN_DEVICE void store_word(void* p, uint32_t value) { *static_cast<uint32_t*>(p) = value; }
+
 struct Vec4 {
   float v[4];
 };
@@ -79,6 +105,13 @@ struct Vec4 {
 FASTRNN_DEVICE Vec4 load4(const float* p) {
   const float4 value = *reinterpret_cast<const float4*>(p);
   return {{value.x, value.y, value.z, value.w}};
+}
+/// Four halves from one that is a multiple of 8 bytes.
+template <class Half>
+FASTRNN_DEVICE Vec4 load4(const Half* p) {
+  const uint2 value = *reinterpret_cast<const uint2*>(p);
+  return {{widen(Half{uint16_t(value.x)}), widen(Half{uint16_t(value.x >> 16)}), widen(Half{uint16_t(value.y)}),
+           widen(Half{uint16_t(value.y >> 16)})}};
 }
 
 using cuda::need_success;

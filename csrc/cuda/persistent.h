@@ -1,6 +1,7 @@
 #pragma once
 // One launch for the whole sequence: weights stay on the chip, and blocks exchange what each step's product needs. A
-// thread has at most one pair of a unit and a row, whose states it keeps in registers. float32.
+// thread has at most one pair of a unit and a row, whose states it keeps in registers, in float32 whatever the type of
+// storage.
 
 #include "cuda/exchange.h"
 #include "cuda/resident.h"
@@ -34,16 +35,17 @@ struct Seat {
 };
 
 /// Rows of the step that do not follow on a row of the step before start from what the caller gave, or from zeros.
+template <class T>
 FASTRNN_DEVICE void fill_operand(const Forward& call, const Placement& place, const Seat& seat, int64_t t, int rows,
-                                 float* operand) {
+                                 T* operand) {
   const int H = call.hidden, d = seat.direction;
   for (int i = thread_index(); i < rows * H; i += num_threads()) {
     const int row = i / H, k = i % H, b = seat.group + row * place.groups;
     const Before from = before(call.rows, t, b, d);
     if (from.kind == Before::kRow) continue;
-    const float* const initial = from.kind == Before::kInitial ? static_cast<const float*>(call.initial[0]) : nullptr;
+    const T* const initial = from.kind == Before::kInitial ? static_cast<const T*>(call.initial[0]) : nullptr;
     operand[int64_t(row) * place.operand_pitch + k] =
-        initial ? initial[(int64_t(d) * call.rows.batch + b) * H + k] : 0.0f;
+        initial ? initial[(int64_t(d) * call.rows.batch + b) * H + k] : T{};
   }
   sync_block();
 }
@@ -51,7 +53,8 @@ FASTRNN_DEVICE void fill_operand(const Forward& call, const Placement& place, co
 template <class Cell, class Weights>
 FASTRNN_KERNEL(Weights::kThreads)
 forward_persistent(Forward call, Placement place, Workspace work) {
-  using V = ScalarValue<float>;
+  using T = typename Weights::Number;
+  using V = Value<T>;
   using View = CellView<Cell>;
   constexpr int kLast = View::kLast;
   float* const shared = static_cast<float*>(shared_memory());
@@ -65,14 +68,14 @@ forward_persistent(Forward call, Placement place, Workspace work) {
     const int first_gate = phase ? Cell::kPhaseGates[0] : 0;
     weights[phase].load(place, shared, phase, [&](int sum, int k) {
       const int gate = first_gate + sum / place.units, unit = seat.first_unit + sum % place.units;
-      return unit < H ? static_cast<const float*>(own.weight_hh)[(int64_t(gate) * H + unit) * H + k] : 0.0f;
+      return unit < H ? static_cast<const T*>(own.weight_hh)[(int64_t(gate) * H + unit) * H + k] : T{};
     });
   }
-  Exchange exchange(place, work, shared, seat.team);
+  Exchange<T> exchange(place, work, shared, seat.team);
   exchange.start();
-  const UnitBias<Cell, float, 0> bias(call, d, u);
-  const UnitBias<Cell, float, kLast> bias_last(call, d, u);
-  const auto params = load_unit_params<Cell, float>(own.unit_params, u, H);
+  const UnitBias<Cell, T, 0> bias(call, d, u);
+  const UnitBias<Cell, T, kLast> bias_last(call, d, u);
+  const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
   Pack<V, Cell::kStates> states{};
 
   int round = 0;
@@ -86,8 +89,8 @@ forward_persistent(Forward call, Placement place, Workspace work) {
     Pack<V, Cell::kPhaseGates[0]> gates{};
     Pack<V, Cell::kPhaseGates[kLast]> gates_last{};
     if (active) {
-      gates = load_gates<Cell, float, 0>(call, d, row, u);
-      if constexpr (kLast > 0) gates_last = load_gates<Cell, float, kLast>(call, d, row, u);
+      gates = load_gates<Cell, T, 0>(call, d, row, u);
+      if constexpr (kLast > 0) gates_last = load_gates<Cell, T, kLast>(call, d, row, u);
     }
     if (step == 0 || call.rows.resets || count > call.rows.count(neighbor))
       fill_operand(call, place, seat, t, rows, exchange.operand(round));
@@ -97,7 +100,8 @@ forward_persistent(Forward call, Placement place, Workspace work) {
     if (active) {
       const Before from = before(call.rows, t, b, d);
       if (from.kind != Before::kRow) {
-        prev = states_before<Cell, float>(call, static_cast<const float*>(own.cells), !call.saving, t, b, u, d);
+        prev =
+            states_before<Cell, T>(call, static_cast<const Compute<T>*>(own.cells), nullptr, !call.saving, t, b, u, d);
       }
     }
     weights[0].multiply(place, shared, 0, exchange.operand(round), rows);
@@ -105,7 +109,7 @@ forward_persistent(Forward call, Placement place, Workspace work) {
     if constexpr (kLast > 0) {
       if (active) {
         const auto sums = sums_of<Cell::kPhaseGates[0]>(place, shared, 0, seat.row, seat.unit);
-        const V value = forward_unit<Cell, float, 0>(gates, bias, params, sums, prev, next, reserve);
+        const V value = forward_unit<Cell, T, 0>(gates, bias, params, sums, prev, next, reserve);
         exchange.publish(round + 1, seat.row, u, value.v);
       }
       if (!exchange.finish(++round, rows, H)) return;
@@ -116,11 +120,11 @@ forward_persistent(Forward call, Placement place, Workspace work) {
     }
     if (active) {
       const auto sums = sums_of<Cell::kPhaseGates[kLast]>(place, shared, kLast, seat.row, seat.unit);
-      const V value = forward_unit<Cell, float, kLast>(gates_last, bias_last, params, sums, prev, next, reserve);
+      const V value = forward_unit<Cell, T, kLast>(gates_last, bias_last, params, sums, prev, next, reserve);
       if (!ends) exchange.publish(round + 1, seat.row, u, value.v);
-      if (call.saving) store_reserve<Cell, float>(call, d, row, u, ~0u, reserve);
-      float* const cells = static_cast<float*>(own.cells);
-      store_states<Cell, float>(call, d, t, b, u, cells + (call.saving ? row : b) * H + u, next);
+      if (call.saving) store_reserve<Cell, T>(call, d, row, u, reserve);
+      Compute<T>* const cells = static_cast<Compute<T>*>(own.cells);
+      store_states<Cell, T>(call, d, t, b, u, cells + (call.saving ? row : b) * H + u, next);
       states = next;
     }
     if (!ends && !exchange.finish(++round, rows, H)) return;
@@ -131,7 +135,8 @@ forward_persistent(Forward call, Placement place, Workspace work) {
 template <class Cell, class Weights>
 FASTRNN_KERNEL(Weights::kThreads)
 backward_persistent(Backward call, Placement place, Workspace work) {
-  using V = ScalarValue<float>;
+  using T = typename Weights::Number;
+  using V = Value<T>;
   using View = CellView<Cell>;
   constexpr int kLast = View::kLast, kFirstGates = Cell::kPhaseGates[0], kLastGates = Cell::kPhaseGates[kLast];
   float* const shared = static_cast<float*>(shared_memory());
@@ -145,14 +150,14 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     const int64_t first_line = phase ? int64_t(kFirstGates) * H : 0;
     weights[phase].load(place, shared, phase, [&](int sum, int k) {
       const int unit = seat.first_unit + sum;
-      return unit < H ? static_cast<const float*>(own.weight_hh)[(first_line + k) * H + unit] : 0.0f;
+      return unit < H ? static_cast<const T*>(own.weight_hh)[(first_line + k) * H + unit] : T{};
     });
   }
-  Exchange exchange(place, work, shared, seat.team);
+  Exchange<T> exchange(place, work, shared, seat.team);
   exchange.start();
-  const auto params = load_unit_params<Cell, float>(own.unit_params, u, H);
+  const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
   const int64_t at = (int64_t(d) * call.rows.batch + (seat.owns ? b : 0)) * H + u;
-  Carry<Cell, float> carry{};
+  Carry<Cell, T> carry{};
   Pack<V, Cell::kUnitParams> d_units{};
 
   int round = 0;
@@ -161,8 +166,8 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     const int rows = seat.rows_of(place, call.rows.count(t));
     const int rows_before = seat.rows_of(place, call.rows.count(neighbor));
     const bool active = seat.owns && seat.row < rows, was_active = seat.owns && seat.row < rows_before;
-    UnitBefore<Cell, float> unit{};
-    if (active) unit = load_unit<Cell, float>(call, d, t, b, u);  // before the product, to arrive during it
+    UnitBefore<Cell, T> unit{};
+    if (active) unit = load_unit<Cell, T>(call, d, t, b, u);  // before the product, to arrive during it
     if (rows_before > 0) {
       weights[0].multiply(place, shared, 0, exchange.operand(round), rows_before);
       add_partials(place, shared, 0, rows_before);
@@ -174,11 +179,11 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     } else if (active) {
 #pragma unroll
       for (int k = 0; k < Cell::kStates; ++k)
-        carry[k] = V(call.d_final[k] ? static_cast<const float*>(call.d_final[k])[at] : 0.0f);
+        carry[k] = call.d_final[k] ? load_number(static_cast<const T*>(call.d_final[k]) + at) : V(0);
     }
     if (active) {
       Pack<V, Cell::kUnitParams> d_params;
-      backward_unit<Cell, float>(call, d, t, b, u, unit, params, carry, d_a, d_first, d_params);
+      backward_unit<Cell, T>(call, d, t, b, u, unit, params, carry, d_a, d_first, d_params);
 #pragma unroll
       for (int k = 0; k < Cell::kUnitParams; ++k) d_units[k] = d_units[k] + d_params[k];
 #pragma unroll
@@ -186,7 +191,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     } else if (was_active) {
 #pragma unroll
       for (int k = 0; k < Cell::kStates; ++k)
-        if (call.d_initial[k]) static_cast<float*>(call.d_initial[k])[at] = carry[k].v;
+        if (call.d_initial[k]) store_number(static_cast<T*>(call.d_initial[k]) + at, carry[k]);
     }
     if (rows == 0) continue;
     if (!exchange.finish(++round, rows, kLastGates * H)) return;
@@ -195,7 +200,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
       add_partials(place, shared, kLast, rows);
       if (active) {
         const V d_operand = sums_of<1>(place, shared, kLast, seat.row, seat.unit)[0];
-        backward_operand_unit<Cell, float>(call, d, t, b, u, unit, params, d_operand, carry, d_first);
+        backward_operand_unit<Cell, T>(call, d, t, b, u, unit, params, d_operand, carry, d_first);
 #pragma unroll
         for (int k = 0; k < kFirstGates; ++k) exchange.publish(round + 1, seat.row, k * H + u, d_first[k].v);
       }
@@ -204,7 +209,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   }
   if constexpr (Cell::kUnitParams > 0) {
     if (seat.owns) {
-      float* const to = static_cast<float*>(own.d_unit_params) + int64_t(b) * Cell::kUnitParams * H + u;
+      Compute<T>* const to = static_cast<Compute<T>*>(own.d_unit_params) + int64_t(b) * Cell::kUnitParams * H + u;
       store_values(d_units, to, int64_t(H));
     }
   }

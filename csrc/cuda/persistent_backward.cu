@@ -1,2 +1,3 @@
-#define FASTRNN_PERSISTENT_CALL Backward
 #include "cuda/drive_persistent.h"
+
+FASTRNN_PERSISTENT(float, Backward)

@@ -1,2 +1,3 @@
-#define FASTRNN_PERSISTENT_CALL Forward
 #include "cuda/drive_persistent.h"
+
+FASTRNN_PERSISTENT(float, Forward)

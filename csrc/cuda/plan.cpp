@@ -26,9 +26,13 @@ struct Costs {
   double pointwise = 230;
 };
 
+/// Bytes of a number in memory.
+int itemsize_of(int number) { return number == kFloat64 ? 8 : is_half(number) ? 2 : 4; }
+
 /// Sums and depth of the phases' products.
 void set_products(const CellTraits& cell, const Problem& problem, Placement& place) {
   place.phases = cell.phases;
+  place.itemsize = itemsize_of(problem.number);
   for (int phase = 0; phase < kMaxPhases; ++phase) {
     const int gates = phase < cell.phases ? cell.phase_gates[phase] : 0;
     place.outputs[phase] = gates == 0 ? 0 : problem.backward ? 1 : gates;
@@ -69,17 +73,21 @@ bool deal_out(const Tiling& tiling, int phase, Placement& place) {
   return true;
 }
 
+/// The room of operands or weights, of which there is a multiple of 8.
+int64_t floats_of(const Placement& place, int64_t numbers) { return numbers * place.itemsize / 4; }
+
 /// Of the weights of a phase, in shared memory, in floats.
 int64_t weights_size(const Placement& place, int phase) {
   if (place.weights == WeightPlace::kRegisters) return 0;
-  if (place.product == Product::kFfma) return int64_t(round_up(place.depth[phase], 4)) * place.padded_sums(phase);
+  if (place.product == Product::kFfma)
+    return floats_of(place, int64_t(round_up(place.depth[phase], 4)) * place.padded_sums(phase));
   return int64_t(place.pieces(phase)) * kPieceDepth * place.sum_tiles(phase) * 16;
 }
 
 /// Threads and shared memory; false where the geometry does not fit the device.
 bool lay_out(const DeviceCaps& device, Placement& place) {
   const bool tensor = place.product != Product::kFfma;
-  if (place.weights == WeightPlace::kRegisters && place.phases > 1) return false;
+  if (place.weights == WeightPlace::kRegisters && (place.phases > 1 || place.itemsize != 4)) return false;
   const Tiling tiling = tiling_of(place);
   if (int64_t(place.units) * place.group_rows > tiling.threads) return false;
   int threads = place.units * place.group_rows, deepest = 0;
@@ -97,11 +105,11 @@ bool lay_out(const DeviceCaps& device, Placement& place) {
   place.operand_pitch = round_up(deepest, tensor ? kPieceDepth : 8);
   // 8 lanes read 16 bytes each of two rows, which must lie in different banks.
   if (tensor && place.operand_pitch % 32 == 0) place.operand_pitch += 16;
-  place.operand_stride = place.group_rows * place.operand_pitch;
+  const int64_t stride = floats_of(place, int64_t(place.group_rows) * place.operand_pitch);
   int64_t at = 4;  // after the flag
   place.flag_at = 0;
   place.operand_at = int(at);
-  at += int64_t(place.operand_stride) * (place.mode == Mode::kGrid ? 1 : 2);
+  at += stride * (place.mode == Mode::kGrid ? 1 : 2);
   place.partials_at = int(at);
   at += partials;
   for (int phase = 0; phase < place.phases; ++phase) {
@@ -109,6 +117,7 @@ bool lay_out(const DeviceCaps& device, Placement& place) {
     at += weights_size(place, phase);
   }
   if (at * 4 > device.shared_per_block) return false;
+  place.operand_stride = int(stride);
   place.shared_floats = int(at);
   return true;
 }
@@ -118,7 +127,7 @@ double product_cycles(const Placement& place, int phase, const Costs& cost) {
   const double rows = place.group_rows, depth = place.depth[phase], padded = place.padded_sums(phase);
   const bool shared = place.weights == WeightPlace::kShared;
   if (place.product == Product::kFfma) {
-    const double weights = shared ? padded * depth * 4 * divide_up(place.group_rows, 4) : 0;
+    const double weights = shared ? padded * depth * place.itemsize * divide_up(place.group_rows, 4) : 0;
     return padded * depth * rows / cost.multiply_adds + weights / cost.shared_bytes;
   }
   const int row_tiles = divide_up(place.group_rows, 8), warps = place.row_groups[phase] * place.k_slices[phase];
@@ -139,10 +148,10 @@ double persistent_cycles(const DeviceCaps& device, const Problem& problem, const
     const double padded = place.padded_sums(phase), depth = place.depth[phase], rows = place.group_rows;
     cycles += product_cycles(place, phase, cost);
     cycles += 60 + 2 * place.k_slices[phase] * rows * padded * 4 / cost.shared_bytes;
-    const double published = rows * place.units * (depth / problem.hidden) * 4;
+    const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
     if (place.mode == Mode::kBlock) cycles += cost.block_exchange;
     if (place.mode == Mode::kCluster) cycles += cost.cluster_exchange + published * place.slices / cost.cluster_bytes;
-    if (place.mode == Mode::kGrid) cycles += cost.grid_exchange + rows * depth * 4 / cost.l2_bytes;
+    if (place.mode == Mode::kGrid) cycles += cost.grid_exchange + rows * depth * place.itemsize / cost.l2_bytes;
   }
   // Clusters do not fill all multiprocessors; blocks and clusters that do not fit at once run in turns.
   const int together = place.mode == Mode::kCluster
@@ -155,7 +164,7 @@ double stepwise_cycles(const DeviceCaps& device, const Problem& problem, const P
   double cycles = 0;
   for (int phase = 0; phase < place.phases; ++phase) {
     const int blocks = divide_up(problem.hidden, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
-    const double itemsize = problem.number == kFloat64 ? 8 : 4;
+    const double itemsize = place.itemsize;
     const double rate = problem.number == kFloat64 ? cost.multiply_adds / 2 : cost.multiply_adds;
     const double loads = double(place.outputs[phase]) * kTileUnits * place.depth[phase] * itemsize / cost.l2_bytes;
     const double sums = double(place.outputs[phase]) * kTileUnits * kTileRows * place.depth[phase] / rate;
@@ -201,7 +210,7 @@ class Planner {
 
   Plan run() {
     if (only_.mode == int(Mode::kStepwise)) return settle("as asked for");
-    if (problem_.number != kFloat32) return settle("float64 has no persistent kernels");
+    if (problem_.number == kFloat64) return settle("float64 has no persistent kernels");
     if (wanted(Mode::kBlock)) try_slices(Mode::kBlock, 1);
     for (int size = 2; size <= device_.max_cluster && wanted(Mode::kCluster); size *= 2)
       try_slices(Mode::kCluster, size);
@@ -250,6 +259,7 @@ class Planner {
 
   bool takes(Product product) const {
     if (only_.product >= 0 && only_.product != int(product)) return false;
+    if (problem_.number != kFloat32) return product == Product::kFfma;
     return product == Product::kFfma || (device_.major >= 8 && (product != Product::kTf32 || problem_.tf32));
   }
 
@@ -293,7 +303,7 @@ Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& 
 }
 
 int64_t scratch_bytes(const Placement& place, int directions) {
-  return counter_bytes(place, directions) + place.ring_floats(directions) * 4;
+  return counter_bytes(place, directions) + place.ring_bytes(directions);
 }
 
 int64_t counter_bytes(const Placement& place, int directions) {

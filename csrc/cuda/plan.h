@@ -50,8 +50,10 @@ struct Placement {
   int depth[kMaxPhases];       // of the product
   int row_groups[kMaxPhases];  // threads (with tensor cores warps) side by side over the sums of the block,
   int k_slices[kMaxPhases];    // and over the depth
+  int itemsize = 4;       // bytes of a number of the operand, which meets the weights, and of weights in shared memory
+  int operand_pitch = 0;  // numbers from row to row of the operand
   // In shared memory, counted in floats:
-  int operand_pitch = 0, operand_at = 0, operand_stride = 0;  // rows of what meets the weights; one or two buffers
+  int operand_at = 0, operand_stride = 0;  // one or two buffers
   int partials_at = 0, flag_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
 
   /// Of tensor_weights.h: tiles of 16 sums, and pieces of the depth.
@@ -62,9 +64,9 @@ struct Placement {
     return product == Product::kFfma ? (outputs[phase] * units + 7) / 8 * 8 : sum_tiles(phase) * 16 + 4;
   }
   FASTRNN_HD int blocks(int directions) const { return slices * groups * directions; }
-  /// Of the ring through which blocks of a grid exchange: two slots of all groups, in floats; then a counter a group.
-  int64_t ring_floats(int directions) const {
-    return mode == Mode::kGrid ? int64_t(2) * directions * groups * group_rows * operand_pitch : 0;
+  /// Of the ring through which blocks of a grid exchange, two slots of all groups; then a counter a group.
+  int64_t ring_bytes(int directions) const {
+    return mode == Mode::kGrid ? int64_t(2) * directions * groups * group_rows * operand_pitch * itemsize : 0;
   }
   int64_t counters(int directions) const { return mode == Mode::kGrid ? int64_t(directions) * groups : 0; }
 };

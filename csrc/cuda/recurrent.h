@@ -2,6 +2,9 @@
 // What one call of the CUDA engine works on: the recurrent part of one layer, one or two directions. Its products over
 // all steps (the input's with its weights, the gradients of all weights and of the input) are the caller's, through
 // torch. All addresses are the device's unless they say otherwise; whoever fills it owns the memory.
+//
+// Arrays hold numbers of the call's type, of 16 bits for the halves, but for cells, kept, d_states and d_unit_params:
+// those are of the type that is computed in (storage.h).
 
 #include <stdint.h>
 
@@ -49,6 +52,7 @@ struct ForwardDirection {
   const void *weight_hh, *bias_ih, *bias_hh, *unit_params;  // both biases or none
   void* cells;    // saving: [rows, H], the cell state after each row; else scratch [B, H]; null for cells without
   void* operand;  // scratch [B, H], for cells of two phases
+  void* kept;     // scratch [B, H], for the halves: h before rounding; then with two phases [reserve, B, H]
 };
 
 struct Forward {

@@ -2,11 +2,16 @@
 // A block's weights, on the chip for the whole sequence, and the products with them. Threads split the sums of the
 // block and the depth; what they have of each sum goes to shared memory and is added up in an order that depends on
 // neither the batch nor the step. float32 with fused multiply-adds.
+//
+// Whatever stands for Weights in a persistent kernel has these:
+//   Number    the type of storage of weights and operand (exchange.h)
+//   kThreads  of a block, at the most
+//   load      takes weight(sum, k), a Number, for the sums of the block and the depth; zero past the last of either
+//   multiply  leaves partial sums in float32 for add_partials and sums_of, one a slice, row and sum
 
 #include "core/host_device.h"
-#include "cuda/ops.h"
 #include "cuda/plan.h"
-#include "math/scalar.h"
+#include "cuda/storage.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
@@ -20,6 +25,7 @@ FASTRNN_DEVICE float* partials_of(const Placement& place, float* shared, int pha
 
 /// In registers: each thread keeps 8 sums' weights of 8 neighbors in the depth. For cells of one phase.
 struct RegisterWeights {
+  using Number = float;
   static constexpr int kThreads = cuda::kRegisterThreads;  // 168 registers each: with more threads some cells spill
   static constexpr int kSums = 8, kDepth = 8;
   float w[kSums][kDepth];
@@ -59,7 +65,9 @@ struct RegisterWeights {
 
 /// In shared memory, [k / 4, sum, k % 4]: each thread reads 4 sums' weights of its slice of the depth for 4 rows of the
 /// batch at a time.
+template <class T>
 struct SharedWeights {
+  using Number = T;
   static constexpr int kThreads = cuda::kSharedThreads;
   static constexpr int kSums = 4, kRows = 4;
 
@@ -67,22 +75,22 @@ struct SharedWeights {
   FASTRNN_DEVICE void load(const Placement& place, float* shared, int phase, const Weight& weight) {
     const int padded = place.padded_sums(phase), sums = place.outputs[phase] * place.units;
     const int quads = (place.depth[phase] + 3) / 4;
-    float* const to = shared + place.weights_at[phase];
+    T* const to = reinterpret_cast<T*>(shared + place.weights_at[phase]);
     for (int i = thread_index(); i < quads * padded * 4; i += num_threads()) {
       // Neighbors in the depth are neighbors in memory, so threads go along it.
       const int k = i % (quads * 4), sum = i / (quads * 4);
-      to[(int64_t(k / 4) * padded + sum) * 4 + k % 4] = sum < sums && k < place.depth[phase] ? weight(sum, k) : 0.0f;
+      to[(int64_t(k / 4) * padded + sum) * 4 + k % 4] = sum < sums && k < place.depth[phase] ? weight(sum, k) : T{};
     }
   }
 
-  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const float* operand, int rows) const {
+  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const T* operand, int rows) const {
     const int groups = place.row_groups[phase], slices = place.k_slices[phase];
     const int group = thread_index() % groups, slice = thread_index() / groups;
     if (slice >= slices) return;
     const int padded = place.padded_sums(phase), quads = (place.depth[phase] + 3) / 4;
     const int length = (quads + slices - 1) / slices;
     const int begin = slice * length, end = begin + length < quads ? begin + length : quads;
-    const float* const weights = shared + place.weights_at[phase];
+    const T* const weights = reinterpret_cast<const T*>(shared + place.weights_at[phase]);
     for (int first = 0; first < rows; first += kRows) {
       float sums[kRows][kSums] = {};
       for (int quad = begin; quad < end; ++quad) {

@@ -14,16 +14,17 @@ constexpr const char* kRefusals[] = {FASTRNN_FOR_EACH_CELL(FASTRNN_REFUSAL)};
 #undef FASTRNN_REFUSAL
 
 inline const char* refuses(int cell, int number) {
-  if (number != kFloat32 && number != kFloat64) return "the CUDA engine has no half-precision kernels yet";
+  if (!is_number(number) || number & kMixed) return "the CUDA engine has no such numbers";
   return kRefusals[cell];
 }
 
 /// `failed` and `patience` as in Workspace.
-template <class Call>
-void run_call(int cell, int number, const Call& call, const cuda::Running& how, uint32_t* failed, uint64_t patience,
-              Stream stream) {
+template <class T, class Call>
+void run_call_of(int cell, const Call& call, const cuda::Running& how, uint32_t* failed, uint64_t patience,
+                 Stream stream) {
+  constexpr bool kDouble = sizeof(T) == sizeof(double);
   const Placement& place = how.placement;
-  if (place.mode == Mode::kStepwise) return run_stepwise(cell, number, call, how.offsets, stream);
+  if (place.mode == Mode::kStepwise) return run_stepwise<T>(cell, call, how.offsets, stream);
   Workspace work{};
   work.failed = failed;
   work.patience = patience;
@@ -31,12 +32,30 @@ void run_call(int cell, int number, const Call& call, const cuda::Running& how, 
     const int64_t counters = cuda::counter_bytes(place, call.directions);
     clear(how.scratch, counters, stream);
     work.counters = static_cast<uint32_t*>(how.scratch);
-    work.ring = reinterpret_cast<float*>(static_cast<char*>(how.scratch) + counters);
+    work.ring = static_cast<char*>(how.scratch) + counters;
   }
   try {
-    run_persistent(cell, call, place, work, stream);
+    if constexpr (kDouble)
+      throw std::invalid_argument("float64 has no persistent kernels");
+    else
+      run_persistent<T>(cell, call, place, work, stream);
   } catch (const cuda::LaunchRefused&) {
-    run_stepwise(cell, number, call, how.offsets, stream);
+    run_stepwise<T>(cell, call, how.offsets, stream);
+  }
+}
+
+template <class Call>
+void run_call(int cell, int number, const Call& call, const cuda::Running& how, uint32_t* failed, uint64_t patience,
+              Stream stream) {
+  switch (number) {
+    case kFloat16:
+      return run_call_of<Float16>(cell, call, how, failed, patience, stream);
+    case kBfloat16:
+      return run_call_of<Bfloat16>(cell, call, how, failed, patience, stream);
+    case kFloat64:
+      return run_call_of<double>(cell, call, how, failed, patience, stream);
+    default:
+      return run_call_of<float>(cell, call, how, failed, patience, stream);
   }
 }
 

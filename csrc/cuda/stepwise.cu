@@ -1,1 +1,4 @@
 #include "cuda/drive_stepwise.h"
+
+FASTRNN_STEPWISE(float)
+FASTRNN_STEPWISE(double)

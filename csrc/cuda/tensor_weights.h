@@ -89,12 +89,13 @@ struct TensorNumber<float> {
 /// one phase. In shared memory: [piece, tile, top or bottom, lane], 16 bytes each.
 template <class T, bool kInRegisters>
 class TensorWeights {
-  using Number = TensorNumber<T>;
+  using Arithmetic = TensorNumber<T>;
   static constexpr int kTiles = 2, kPieces = cuda::kTensorPieces;
   static constexpr int kRowTiles = kInRegisters ? 1 : 2;  // of 8 rows, that meet weights once read
   static constexpr int kStage = cuda::kTensorStage;
 
  public:
+  using Number = T;
   static constexpr int kThreads = kInRegisters ? cuda::kTensorRegisterThreads : cuda::kSharedThreads;
 
   /// weight(sum, k), zero past the last of either.
@@ -103,7 +104,7 @@ class TensorWeights {
     const bool split = place.product == Product::kSplitTf32;
     const int sums = place.outputs[phase] * place.units, depth = place.depth[phase];
     const auto word = [&](int sum, int k) {
-      return Number::pack(split, [&](int i) { return sum < sums && k + i < depth ? weight(sum, k + i) : 0.0f; });
+      return Arithmetic::pack(split, [&](int i) { return sum < sums && k + i < depth ? weight(sum, k + i) : 0.0f; });
     };
     // Neighbors in the depth are neighbors in memory, so threads go along it: `at` counts the words of a sum.
     const auto place_of = [](int sum, int at) {
@@ -119,7 +120,7 @@ class TensorWeights {
 #pragma unroll 1
         for (int i = part.lane; i < kStage; i += 32)
           stage[place_of(i / 16, i)] =
-              word(part.tile * 16 + i / 16, ((part.begin + p) * 16 + i % 16) * Number::kInWord);
+              word(part.tile * 16 + i / 16, ((part.begin + p) * 16 + i % 16) * Arithmetic::kInWord);
         sync_warp();
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) held_[p][tile] = load_tile(stage + (tile * 64 + part.lane) * 4);
@@ -130,7 +131,7 @@ class TensorWeights {
       uint32_t* const to = weights_of(place, shared, phase);
       for (int i = thread_index(); i < tiles * 16 * words; i += num_threads()) {
         const int at = i % words, sum = i / words;
-        to[int64_t(at / 16) * tiles * 256 + place_of(sum, at)] = word(sum, at * Number::kInWord);
+        to[int64_t(at / 16) * tiles * 256 + place_of(sum, at)] = word(sum, at * Arithmetic::kInWord);
       }
     }
   }
@@ -213,17 +214,17 @@ class TensorWeights {
         for (int i = 0; i < 4; ++i) {
           pin(large.top.v[i]);
           pin(large.bottom.v[i]);
-          small.top.v[i] = Number::split_word(large.top.v[i]);
-          small.bottom.v[i] = Number::split_word(large.bottom.v[i]);
+          small.top.v[i] = Arithmetic::split_word(large.top.v[i]);
+          small.bottom.v[i] = Arithmetic::split_word(large.bottom.v[i]);
         }
       }
 #pragma unroll
       for (int n = 0; n < kRowTiles; ++n) {
         if (n > 0 && !all_rows) continue;
         if (split)
-          Number::add_split(sums[tile][n], large, small, x[n]);
+          Arithmetic::add_split(sums[tile][n], large, small, x[n]);
         else
-          Number::add_rounded(sums[tile][n], large, x[n]);
+          Arithmetic::add_rounded(sums[tile][n], large, x[n]);
       }
     }
   }

@@ -1,10 +1,9 @@
 #pragma once
 // A block's part of a step's recurrent product where weights are read from memory in every step: staged through shared
-// memory in pieces of the depth, each piece shared by all rows of the tile.
+// memory in pieces of the depth, each piece shared by all rows of the tile. Halves are widened on the way there.
 
 #include "core/host_device.h"
-#include "cuda/ops.h"
-#include "math/scalar.h"
+#include "cuda/storage.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
@@ -20,21 +19,23 @@ struct Tile {
   template <int kOutputs>
   static constexpr int shared_bytes() {
     constexpr int staged = (kOutputs * kUnits + kRows) * kPitch, sums = kOutputs * kThreads;
-    return int(sizeof(T)) * (staged > sums ? staged : sums);
+    return int(sizeof(Compute<T>)) * (staged > sums ? staged : sums);
   }
 };
 
 /// For each pair of a unit and a row, kOutputs sums over the depth of weight(output, unit, k) * line(row)[column(k)]; a
-/// null line is zeros. The sums of pair p come to thread p; those of a pair do not depend on how many blocks or rows
-/// there are. `weights_along`: whether neighbors in memory are neighbors in the depth, else they are neighboring units.
-template <int kOutputs, bool weights_along, class T, class Weight, class Line, class Column>
-FASTRNN_DEVICE void multiply_tile(T* shared, int depth, const Weight& weight, const Line& line, const Column& column,
-                                  Pack<ScalarValue<T>, kOutputs>& sums) {
-  using V = ScalarValue<T>;
+/// null line is zeros. weight gives a number to compute with, line what is stored. The sums of pair p come to thread p;
+/// those of a pair do not depend on how many blocks or rows there are. `weights_along`: whether neighbors in memory are
+/// neighbors in the depth, else they are neighboring units.
+template <class T, int kOutputs, bool weights_along, class Weight, class Line, class Column>
+FASTRNN_DEVICE void multiply_tile(void* shared_memory, int depth, const Weight& weight, const Line& line,
+                                  const Column& column, Pack<Value<T>, kOutputs>& sums) {
+  using V = Value<T>;
   using Shape = Tile<T>;
   constexpr int kDepth = Shape::kDepth, kPitch = Shape::kPitch, kUnits = Shape::kUnits;
-  T* const weights = shared;
-  T* const operands = shared + kOutputs * kUnits * kPitch;
+  Compute<T>* const shared = static_cast<Compute<T>*>(shared_memory);
+  Compute<T>* const weights = shared;
+  Compute<T>* const operands = shared + kOutputs * kUnits * kPitch;
   const int me = thread_index(), pair = me % Shape::kPairs, slice = me / Shape::kPairs;
   const int unit = pair % kUnits, row = pair / kUnits;
   constexpr int kLines = Shape::kRows * kDepth / Shape::kThreads;  // that a thread copies an element of
@@ -43,19 +44,19 @@ FASTRNN_DEVICE void multiply_tile(T* shared, int depth, const Weight& weight, co
 #pragma unroll
   for (int i = 0; i < kLines; ++i) lines[i] = line(me / kDepth + i * (Shape::kThreads / kDepth));
 #pragma unroll
-  for (int r = 0; r < kOutputs; ++r) sums[r] = V(T(0));
+  for (int r = 0; r < kOutputs; ++r) sums[r] = V(0);
   for (int start = 0; start < depth; start += kDepth) {
     for (int i = me; i < kOutputs * kUnits * kDepth; i += Shape::kThreads) {
       const int to = weights_along ? i / kDepth : i / (kUnits * kDepth) * kUnits + i % kUnits;
       const int k = weights_along ? i % kDepth : i / kUnits % kDepth;
-      weights[to * kPitch + k] = start + k < depth ? weight(to / kUnits, to % kUnits, start + k) : T(0);
+      weights[to * kPitch + k] = start + k < depth ? weight(to / kUnits, to % kUnits, start + k).v : 0;
     }
     const int k_of_mine = me % kDepth;
 #pragma unroll
     for (int i = 0; i < kLines; ++i) {
       const bool there = lines[i] && start + k_of_mine < depth;
       operands[(me / kDepth + i * (Shape::kThreads / kDepth)) * kPitch + k_of_mine] =
-          there ? lines[i][column(start + k_of_mine)] : T(0);
+          there ? load_number(lines[i] + column(start + k_of_mine)).v : 0;
     }
     sync_block();
     constexpr int kPart = kDepth / Shape::kSlices;

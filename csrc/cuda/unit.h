@@ -12,7 +12,7 @@ namespace FASTRNN_BACKEND {
 template <class Cell, class T, int kPhase>
 struct UnitBias {
   using Phase = PhaseView<Cell, kPhase>;
-  T x[Phase::kGates], h[Phase::kSplits > 0 ? Phase::kSplits : 1];
+  Value<T> x[Phase::kGates], h[Phase::kSplits > 0 ? Phase::kSplits : 1];
 
   FASTRNN_DEVICE UnitBias(const Forward& call, int d, int u) {
     const T* const ih = static_cast<const T*>(call.direction[d].bias_ih);
@@ -22,47 +22,46 @@ struct UnitBias {
     for (int k = 0; k < Phase::kGates; ++k) {
       const int64_t at = (Phase::kFirstGate + k) * H + u;
       const bool joint = k < Phase::kJoint;
-      x[k] = ih ? (joint ? ih[at] + hh[at] : ih[at]) : T(0);
-      if (!joint) h[k - Phase::kJoint] = hh ? hh[at] : T(0);
+      x[k] = ih ? load_number(ih + at) : Value<T>(0);
+      if (ih && joint) x[k] = x[k] + load_number(hh + at);
+      if (!joint) h[k - Phase::kJoint] = hh ? load_number(hh + at) : Value<T>(0);
     }
   }
 };
 
 /// A unit's input part of all gates of a phase, without bias.
 template <class Cell, class T, int kPhase>
-FASTRNN_DEVICE Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]> load_gates(const Forward& call, int d, int64_t row,
-                                                                          int u) {
+FASTRNN_DEVICE Pack<Value<T>, Cell::kPhaseGates[kPhase]> load_gates(const Forward& call, int d, int64_t row, int u) {
   const int64_t H = call.hidden;
   const T* const gates = static_cast<const T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u;
   return load_values<Cell::kPhaseGates[kPhase]>(gates + PhaseView<Cell, kPhase>::kFirstGate * H, H);
 }
 
 template <class Cell, class T>
-FASTRNN_DEVICE Pack<ScalarValue<T>, Cell::kUnitParams> load_unit_params(const void* params, int u, int64_t hidden) {
+FASTRNN_DEVICE Pack<Value<T>, Cell::kUnitParams> load_unit_params(const void* params, int u, int64_t hidden) {
   return load_values<Cell::kUnitParams>(static_cast<const T*>(params) + u, hidden);
 }
 
 /// From the recurrent sums of a phase to h', or to the operand of the second phase. The input's part is added last: a
 /// chain of sums that starts from it would round each addition at its size.
 template <class Cell, class T, int kPhase>
-FASTRNN_DEVICE ScalarValue<T> forward_unit(const Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]>& gates,
-                                           const UnitBias<Cell, T, kPhase>& bias,
-                                           const Pack<ScalarValue<T>, Cell::kUnitParams>& params,
-                                           const Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]>& sums,
-                                           const Pack<ScalarValue<T>, Cell::kStates>& prev,
-                                           Pack<ScalarValue<T>, Cell::kStates>& next,
-                                           Pack<ScalarValue<T>, Cell::kReserve>& reserve) {
-  using V = ScalarValue<T>;
+FASTRNN_DEVICE Value<T> forward_unit(const Pack<Value<T>, Cell::kPhaseGates[kPhase]>& gates,
+                                     const UnitBias<Cell, T, kPhase>& bias,
+                                     const Pack<Value<T>, Cell::kUnitParams>& params,
+                                     const Pack<Value<T>, Cell::kPhaseGates[kPhase]>& sums,
+                                     const Pack<Value<T>, Cell::kStates>& prev, Pack<Value<T>, Cell::kStates>& next,
+                                     Pack<Value<T>, Cell::kReserve>& reserve) {
+  using V = Value<T>;
   using Phase = PhaseView<Cell, kPhase>;
   Pack<V, Phase::kGates> a;
   Pack<V, Phase::kSplits> x;
 #pragma unroll
   for (int k = 0; k < Phase::kGates; ++k) {
-    const V part = gates[k] + V(bias.x[k]);
+    const V part = gates[k] + bias.x[k];
     if (k < Phase::kJoint) {
       a[k] = part + sums[k];
     } else {
-      a[k] = sums[k] + V(bias.h[k - Phase::kJoint]);
+      a[k] = sums[k] + bias.h[k - Phase::kJoint];
       x[k - Phase::kJoint] = part;
     }
   }
@@ -74,71 +73,68 @@ FASTRNN_DEVICE ScalarValue<T> forward_unit(const Pack<ScalarValue<T>, Cell::kPha
   }
 }
 
-/// Leaves the reserve where x gates were: all of it, or what the first phase knows of it.
+/// Leaves the reserve where x gates were.
 template <class Cell, class T>
-FASTRNN_DEVICE void store_reserve(const Forward& call, int d, int64_t row, int u, unsigned which,
-                                  const Pack<ScalarValue<T>, Cell::kReserve>& reserve) {
+FASTRNN_DEVICE void store_reserve(const Forward& call, int d, int64_t row, int u,
+                                  const Pack<Value<T>, Cell::kReserve>& reserve) {
   const int64_t H = call.hidden;
-  T* const gates = static_cast<T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u;
-#pragma unroll
-  for (int k = 0; k < Cell::kReserve; ++k)
-    if (which >> k & 1) gates[k * H] = reserve[k].v;
+  store_values(reserve, static_cast<T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u, H);
 }
 
-/// Where h' and c' of row b go, and the final states with them. `cells` is where c' goes.
+/// Where h' and c' of row b go, and the final states with them. `cell` is where c' goes.
 template <class Cell, class T>
-FASTRNN_DEVICE void store_states(const Forward& call, int d, int64_t t, int b, int u, T* cell,
-                                 const Pack<ScalarValue<T>, Cell::kStates>& next) {
-  static_cast<T*>(call.y.data)[call.y.offset(call.rows, t, b) + d * call.hidden + u] = next[0].v;
+FASTRNN_DEVICE void store_states(const Forward& call, int d, int64_t t, int b, int u, Compute<T>* cell,
+                                 const Pack<Value<T>, Cell::kStates>& next) {
+  store_number(static_cast<T*>(call.y.data) + call.y.offset(call.rows, t, b) + d * call.hidden + u, next[0]);
   if constexpr (Cell::kStates > 1) *cell = next[1].v;
   const bool last = d ? t == 0 : b >= call.rows.count(t + 1);
   if (!last) return;
   const int64_t at = (int64_t(d) * call.rows.batch + b) * call.hidden + u;
 #pragma unroll
-  for (int k = 0; k < Cell::kStates; ++k) static_cast<T*>(call.final_states[k])[at] = next[k].v;
+  for (int k = 0; k < Cell::kStates; ++k) store_number(static_cast<T*>(call.final_states[k]) + at, next[k]);
 }
 
 /// What of a unit's gradients goes from step to step beside the recurrent product.
 template <class Cell, class T>
-using Carry = Pack<ScalarValue<T>, Cell::kStates>;
+using Carry = Pack<Value<T>, Cell::kStates>;
 
 /// What backward reads of a unit of a row.
 template <class Cell, class T>
 struct UnitBefore {
-  Pack<ScalarValue<T>, Cell::kReserve> reserve;
-  Pack<ScalarValue<T>, Cell::kStates> prev, next;
-  ScalarValue<T> d_y;
+  Pack<Value<T>, Cell::kReserve> reserve;
+  Pack<Value<T>, Cell::kStates> prev, next;
+  Value<T> d_y;
 };
 template <class Cell, class T>
 FASTRNN_DEVICE UnitBefore<Cell, T> load_unit(const Backward& call, int d, int64_t t, int b, int u) {
-  using V = ScalarValue<T>;
+  using V = Value<T>;
   const BackwardDirection& own = call.direction[d];
   const int64_t H = call.hidden, row = call.rows.row(t, b);
-  const T* const cells = static_cast<const T*>(own.cells);
+  const Compute<T>* const cells = static_cast<const Compute<T>*>(own.cells);
   UnitBefore<Cell, T> unit;
   unit.reserve =
       load_values<Cell::kReserve>(static_cast<const T*>(own.gates) + row * CellView<Cell>::kSlots * H + u, H);
-  unit.prev = states_before<Cell, T>(call, cells, false, t, b, u, d);
-  unit.next[0] = V(static_cast<const T*>(call.y.data)[call.y.offset(call.rows, t, b) + d * H + u]);
+  unit.prev = states_before<Cell, T>(call, cells, nullptr, false, t, b, u, d);
+  unit.next[0] = load_number(static_cast<const T*>(call.y.data) + call.y.offset(call.rows, t, b) + d * H + u);
   if constexpr (Cell::kStates > 1) unit.next[1] = V(cells[row * H + u]);
-  unit.d_y =
-      V(call.d_y.data ? static_cast<const T*>(call.d_y.data)[call.d_y.offset(call.rows, t, b) + d * H + u] : T(0));
+  const T* const d_y = static_cast<const T*>(call.d_y.data);
+  unit.d_y = d_y ? load_number(d_y + call.d_y.offset(call.rows, t, b) + d * H + u) : V(0);
   return unit;
 }
 
 /// The gradients of a phase's gates, into their columns of d_gates.
 template <class Cell, class T, int kPhase>
 FASTRNN_DEVICE void store_gradients(const Backward& call, int d, int64_t row, int u,
-                                    const Pack<ScalarValue<T>, Cell::kPhaseGates[kPhase]>& d_a,
-                                    const Pack<ScalarValue<T>, Cell::kPhaseSplit[kPhase]>& d_x) {
+                                    const Pack<Value<T>, Cell::kPhaseGates[kPhase]>& d_a,
+                                    const Pack<Value<T>, Cell::kPhaseSplit[kPhase]>& d_x) {
   using Phase = PhaseView<Cell, kPhase>;
   const int64_t H = call.hidden;
   T* const to = static_cast<T*>(call.direction[d].d_gates) + row * CellView<Cell>::kGradients * H + u;
 #pragma unroll
   for (int k = 0; k < Phase::kGates; ++k) {
     const bool joint = k < Phase::kJoint;
-    to[(Phase::kFirstGate + k) * H] = joint ? d_a[k].v : d_x[k - Phase::kJoint].v;
-    if (!joint) to[Phase::hidden_column(k * H, H)] = d_a[k].v;
+    store_number(to + (Phase::kFirstGate + k) * H, joint ? d_a[k] : d_x[k - Phase::kJoint]);
+    if (!joint) store_number(to + Phase::hidden_column(k * H, H), d_a[k]);
   }
 }
 
@@ -147,11 +143,11 @@ FASTRNN_DEVICE void store_gradients(const Backward& call, int d, int64_t row, in
 /// the row and leaves with those before it, as far as they do not go through the product.
 template <class Cell, class T>
 FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b, int u, const UnitBefore<Cell, T>& unit,
-                                  const Pack<ScalarValue<T>, Cell::kUnitParams>& params, Carry<Cell, T>& carry,
-                                  Pack<ScalarValue<T>, CellView<Cell>::Last::kGates>& d_a,
-                                  Pack<ScalarValue<T>, Cell::kPhaseGates[0]>& d_first,
-                                  Pack<ScalarValue<T>, Cell::kUnitParams>& d_params) {
-  using V = ScalarValue<T>;
+                                  const Pack<Value<T>, Cell::kUnitParams>& params, Carry<Cell, T>& carry,
+                                  Pack<Value<T>, CellView<Cell>::Last::kGates>& d_a,
+                                  Pack<Value<T>, Cell::kPhaseGates[0]>& d_first,
+                                  Pack<Value<T>, Cell::kUnitParams>& d_params) {
+  using V = Value<T>;
   using View = CellView<Cell>;
   const BackwardDirection& own = call.direction[d];
   const int64_t H = call.hidden, row = call.rows.row(t, b);
@@ -160,17 +156,17 @@ FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b,
   Pack<V, View::Last::kSplits> d_x;
   if constexpr (Cell::kPhases == 2) {
     Cell::template backward<V>(unit.reserve, params, unit.prev, unit.next, d_next, d_prev, d_a, d_first, d_x, d_params);
-    static_cast<T*>(own.operands[1])[row * H + u] = Cell::template operand<V>(unit.reserve, unit.prev).v;
+    store_number(static_cast<T*>(own.operands[1]) + row * H + u, Cell::template operand<V>(unit.reserve, unit.prev));
   } else {
     Cell::template backward<V>(unit.reserve, params, unit.prev, unit.next, d_next, d_prev, d_a, d_x, d_params);
   }
   store_gradients<Cell, T, View::kLast>(call, d, row, u, d_a, d_x);
-  static_cast<T*>(own.operands[0])[row * H + u] = unit.prev[0].v;
+  store_number(static_cast<T*>(own.operands[0]) + row * H + u, unit.prev[0]);
   const bool reset = call.rows.resets_at(t, b);
 #pragma unroll
   for (int k = 0; k < Cell::kStates; ++k) {
     const bool goes_on = !reset && (k > 0 || Cell::kHiddenCarry);
-    carry[k] = goes_on ? d_prev[k] : V(T(0));
+    carry[k] = goes_on ? d_prev[k] : V(0);
   }
 }
 
@@ -178,10 +174,9 @@ FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b,
 template <class Cell, class T>
 FASTRNN_DEVICE void backward_operand_unit(const Backward& call, int d, int64_t t, int b, int u,
                                           const UnitBefore<Cell, T>& unit,
-                                          const Pack<ScalarValue<T>, Cell::kUnitParams>& params,
-                                          ScalarValue<T> d_operand, Carry<Cell, T>& carry,
-                                          Pack<ScalarValue<T>, Cell::kPhaseGates[0]>& d_first) {
-  using V = ScalarValue<T>;
+                                          const Pack<Value<T>, Cell::kUnitParams>& params, Value<T> d_operand,
+                                          Carry<Cell, T>& carry, Pack<Value<T>, Cell::kPhaseGates[0]>& d_first) {
+  using V = Value<T>;
   Pack<V, Cell::kPhaseSplit[0]> d_x;
   Pack<V, Cell::kUnitParams> d_params;
   Pack<V, Cell::kStates> d_prev = carry;

@@ -5,6 +5,7 @@
 
 #include "cuda/engine.h"
 #include "testing/cuda_emulation.h"
+#include "testing/half_numbers.h"
 
 #define FASTRNN_BACKEND cuda_emulated
 #define FASTRNN_DEVICE inline
@@ -13,6 +14,8 @@
 namespace fastrnn {
 namespace cuda_emulated {
 
+using cuda::Bfloat16;
+using cuda::Float16;
 using emulation::block_index;
 using emulation::LaunchShape;
 using emulation::num_blocks;
@@ -22,14 +25,25 @@ using emulation::sync_block;
 using emulation::sync_cluster;
 using emulation::thread_index;
 using emulation::wait_turn;
+using testing::narrow;
+using testing::widen;
 
-inline float* map_shared(float* own, int rank) { return static_cast<float*>(emulation::map_shared(own, rank)); }
+template <class T>
+T* map_shared(T* own, int rank) {
+  return static_cast<T*>(emulation::map_shared(own, rank));
+}
 
-inline void store_relaxed(float* p, float value) {
+template <class T>
+void store_relaxed(T* p, T value) {
   *p = value;
   emulation::wrote();
 }
-inline float load_relaxed(const float* p) { return *p; }
+inline uint32_t load_relaxed(const void* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 4) throw emulation::Error("misaligned address");
+  uint32_t value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}
 inline void add_release(uint32_t* p, uint32_t value) {
   *p += value;
   emulation::wrote();
@@ -39,12 +53,22 @@ inline void raise_flag(uint32_t* p) { *p = 1; }
 /// Time stands still: threads that are stuck are the emulation's to find.
 inline uint64_t nanoseconds() { return 0; }
 
+inline void store_word(void* p, uint32_t value) {
+  if (reinterpret_cast<uintptr_t>(p) % 4) throw emulation::Error("misaligned address");
+  memcpy(p, &value, sizeof value);
+}
+
 struct Vec4 {
   float v[4];
 };
 inline Vec4 load4(const float* p) {
   if (reinterpret_cast<uintptr_t>(p) % 16) throw emulation::Error("misaligned address");
   return {{p[0], p[1], p[2], p[3]}};
+}
+template <class Half>
+Vec4 load4(const Half* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 8) throw emulation::Error("misaligned address");
+  return {{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}};
 }
 
 using Stream = void*;

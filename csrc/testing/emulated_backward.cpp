@@ -1,4 +1,7 @@
-// Of the emulated engine, the persistent kernels that run backward.
+// Of the emulated engine, the kernels that run backward for the whole sequence.
 
-#define FASTRNN_PERSISTENT_CALL Backward
 #include "cuda/drive_persistent.h"
+
+FASTRNN_PERSISTENT(float, Backward)
+FASTRNN_PERSISTENT(Float16, Backward)
+FASTRNN_PERSISTENT(Bfloat16, Backward)

@@ -1,8 +1,5 @@
 #include "testing/emulated_engine.h"
 
-#include "cuda/drive_stepwise.h"
-#define FASTRNN_PERSISTENT_CALL Forward
-#include "cuda/drive_persistent.h"
 #include "cuda/fragments.h"
 #include "cuda/run_call.h"
 

@@ -7,6 +7,8 @@
 
 #include <thread>
 
+#include "testing/half_numbers.h"
+
 #define FASTRNN_BACKEND cuda_threaded
 #define FASTRNN_DEVICE inline
 #define FASTRNN_KERNEL(threads) void
@@ -14,14 +16,28 @@
 namespace fastrnn {
 namespace cuda_threaded {
 
+using testing::narrow;
+using testing::widen;
+
 inline int thread_index() { return 0; }
 inline int num_threads() { return 1; }
 inline void sync_block() {}
 inline void sync_cluster() { __builtin_trap(); }  // grids only
-inline float* map_shared(float* own, int) { return own; }
+template <class T>
+T* map_shared(T* own, int) {
+  return own;
+}
 
-inline void store_relaxed(float* p, float value) { *p = value; }
-inline float load_relaxed(const float* p) { return *p; }
+template <class T>
+void store_relaxed(T* p, T value) {
+  *p = value;
+}
+inline uint32_t load_relaxed(const void* p) {
+  uint32_t value;
+  memcpy(&value, p, sizeof value);
+  return value;
+}
+inline void store_word(void* p, uint32_t value) { memcpy(p, &value, sizeof value); }
 inline void add_release(uint32_t* p, uint32_t value) { __atomic_fetch_add(p, value, __ATOMIC_RELEASE); }
 inline uint32_t load_acquire(const uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 inline void raise_flag(uint32_t* p) { __atomic_store_n(p, 1, __ATOMIC_RELAXED); }

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastrnn._cuda.halves import compute_dtype, product, stored_weights
 from fastrnn._cuda.layouts import from_rows, new_state, per_direction, state_in, state_out, to_rows
 from fastrnn._cuda.plans import columns as columns_of
 from fastrnn._cuda.shape import Shape, at
+from fastrnn._plan import engine_number
 
 __all__ = ["backward"]
 
@@ -29,13 +31,14 @@ def backward(
     """Gradients of ``(x, h0, c0, *weights)`` where wanted."""
     plan, H, D = shape.plan, shape.hidden_size, shape.num_directions
     columns, num_rows, states = columns_of(plan.cell), shape.num_rows, plan.num_states
-    params = per_direction(plan, weights)
+    params = per_direction(plan, stored_weights(plan, x, weights))
     num_unit_params = 0 if params[0][4] is None else params[0][4].shape[0]
     num_phases = 1 + max(segment[3] for segment in columns.segments)
     grad_gates = x.new_empty((D, num_rows, columns.gradients * H))
     operands = x.new_empty((num_phases, D, num_rows, H))
-    grad_states = x.new_empty((2, D, shape.batch_size, H))
-    grad_units = x.new_zeros((D, shape.batch_size, num_unit_params, H))
+    wide = compute_dtype(x.dtype)
+    grad_states = x.new_empty((2, D, shape.batch_size, H), dtype=wide)
+    grad_units = x.new_zeros((D, shape.batch_size, num_unit_params, H), dtype=wide)
     directions = [
         (
             gates[d].data_ptr(),
@@ -60,7 +63,7 @@ def backward(
     how, scratch = shape.plan_call(x, backward=True)
     shape.engine.functions.backward(
         plan.cell,
-        plan.number,
+        engine_number(plan.number),
         how,
         at(scratch),
         shape.sizes(),
@@ -76,6 +79,7 @@ def backward(
     )
     x_rows = to_rows(shape, x, plan.x_layout)
     grad_x: Tensor | None = None
+    dtype = plan.weight_dtype
     grad_weights: list[Tensor | None] = []
     for d in range(D):
         weight_ih, weight_hh = params[d][:2]
@@ -91,23 +95,23 @@ def backward(
                 grad_x.addmm_(x_part, weight_ih)
         found: list[Tensor | None] = [None] * 5
         if here[0]:
-            found[0] = torch.mm(x_part.t(), x_rows)
+            found[0] = product(x_part.t(), x_rows, torch.empty_like(weight_ih, dtype=dtype))
         if here[1]:
-            found[1] = grad_hh = torch.empty_like(weight_hh)
+            found[1] = grad_hh = torch.empty_like(weight_hh, dtype=dtype)
             for column, gate, count, phase in columns.segments:
-                torch.mm(
+                product(
                     grads[:, column * H : (column + count) * H].t(),
                     operands[phase, d],
-                    out=grad_hh[gate * H : (gate + count) * H],
+                    grad_hh[gate * H : (gate + count) * H],
                 )
         if params[d][2] is not None and (here[2] or here[3]):
-            sums = grads.sum(0)
+            sums = grads.sum(0, dtype=dtype)
             found[2] = sums[: weight_ih.shape[0]]
             found[3] = grad_bias = sums.new_empty(weight_ih.shape[0])
             for column, gate, count, _ in columns.segments:
                 grad_bias[gate * H : (gate + count) * H] = sums[column * H : (column + count) * H]
         if num_unit_params:
-            found[4] = grad_units[d].sum(0)
+            found[4] = grad_units[d].sum(0).to(dtype)
         count = plan.params_per_direction
         grad_weights += [g if want else None for g, want in zip(found[:count], here, strict=False)]
     if grad_x is not None:

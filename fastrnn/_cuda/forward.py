@@ -8,9 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastrnn._cuda.halves import compute_dtype, stored_weights
 from fastrnn._cuda.layouts import new_state, per_direction, state_in, to_rows
 from fastrnn._cuda.plans import columns as columns_of
 from fastrnn._cuda.shape import Shape, at
+from fastrnn._plan import engine_number
 
 __all__ = ["Outputs", "forward"]
 
@@ -19,7 +21,7 @@ class Outputs(NamedTuple):
     y: Tensor  # [T, B, D * H] or packed rows
     finals: list[Tensor]
     gates: Tensor | None  # [D, rows, slots * H]: what backward needs
-    cells: Tensor | None  # [D, rows, H]
+    cells: Tensor | None  # [D, rows, H], float32 for the halves
 
 
 def forward(
@@ -33,18 +35,23 @@ def forward(
     columns, num_rows = columns_of(plan.cell), shape.num_rows
     x_rows = to_rows(shape, x, plan.x_layout)
     gates = x.new_empty((D, num_rows, columns.slots * H))
-    two_states = plan.num_states == 2
-    cells = x.new_empty((D, num_rows if saving else shape.batch_size, H)) if two_states else None
+    wide = compute_dtype(x.dtype)
+    cells: Tensor | None = None
+    if plan.num_states == 2:
+        cells = x.new_empty((D, num_rows if saving else shape.batch_size, H), dtype=wide)
     operand = x.new_empty((D, shape.batch_size, H))
+    kept = None
+    if wide != x.dtype:
+        two_phases = any(segment[3] for segment in columns.segments)
+        parts = 1 + (columns.slots if two_phases else 0)
+        kept = x.new_empty((D, parts, shape.batch_size, H), dtype=wide)
     directions = []
-    for d, params in enumerate(per_direction(plan, weights)):
+    for d, params in enumerate(per_direction(plan, stored_weights(plan, x, weights))):
         weight_ih = params[0]
         assert weight_ih is not None
         torch.mm(x_rows, weight_ih.t(), out=gates[d][:, : weight_ih.shape[0]])
-        cells_at = 0 if cells is None else cells[d].data_ptr()
-        directions.append(
-            (gates[d].data_ptr(), *map(at, params[1:]), cells_at, operand[d].data_ptr())
-        )
+        own = [None if part is None else part[d] for part in (cells, operand, kept)]
+        directions.append((gates[d].data_ptr(), *map(at, params[1:]), *map(at, own)))
     y = x.new_empty(
         (num_rows, D * H) if shape.offsets is not None else (shape.seq_len, shape.batch_size, D * H)
     )
@@ -53,7 +60,7 @@ def forward(
     how, scratch = shape.plan_call(x, backward=False)
     shape.engine.functions.forward(
         plan.cell,
-        plan.number,
+        engine_number(plan.number),
         how,
         at(scratch),
         (*shape.sizes(), int(saving)),

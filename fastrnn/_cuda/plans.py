@@ -13,7 +13,7 @@ from fastrnn._cuda.precision import tf32_allowed
 from fastrnn._cuda.switch import Only, wanted
 from fastrnn._layouts import STEP
 from fastrnn._native import core
-from fastrnn._plan import LayerPlan
+from fastrnn._plan import LayerPlan, engine_number
 
 __all__ = ["Columns", "Engine", "caps_of", "columns", "device_engine", "emulated_engine", "plan_of"]
 
@@ -82,7 +82,7 @@ def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any
         engine,
         device,
         plan.cell,
-        plan.number,
+        engine_number(plan.number),
         backward,
         batch_size,
         hidden_size,

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 
 from fastrnn._cuda.plans import device_engine
 from fastrnn._cuda.switch import enabled
-from fastrnn._plan import LayerPlan, StackPlan
+from fastrnn._plan import LayerPlan, StackPlan, engine_number
 
 __all__ = ["NO_REGULARIZERS", "refuses"]
 
@@ -25,7 +25,7 @@ def refuses(
 ) -> str | None:
     """Why the engine does not take tensors on a GPU, or None; see `_dispatch.engine_refuses`."""
     first = plan if isinstance(plan, LayerPlan) else plan.layers[0]
-    reason = device_engine.functions.refuses(first.cell, first.number)
+    reason = device_engine.functions.refuses(first.cell, engine_number(first.number))
     if reason is not None:  # that it was built without CUDA, for one
         return f"input is on {input.device}, and {reason}"
     if not enabled():
@@ -37,15 +37,18 @@ def refuses(
         return "input is a negative view"
     if len(weights) != len(plan.weight_shapes):
         return f"there are {len(weights)} weights, not {len(plan.weight_shapes)}"
-    expected = [("initial state", state, plan.state_shape) for state in initial]
-    expected += [("weight", w, s) for w, s in zip(weights, plan.weight_shapes, strict=True)]
-    for name, tensor, shape in expected:
+    expected = [("initial state", state, plan.state_shape, input.dtype) for state in initial]
+    expected += [
+        ("weight", weight, shape, plan.weight_dtype)
+        for weight, shape in zip(weights, plan.weight_shapes, strict=True)
+    ]
+    for name, tensor, shape, dtype in expected:
         if tensor is None:
             continue
         if type(tensor) not in (Tensor, Parameter):
             return f"a tensor ({name}) is a {type(tensor).__name__}"
-        if tensor.dtype != input.dtype or tensor.shape != shape:
-            return f"a tensor ({name}) is {tensor.dtype} {tuple(tensor.shape)}, not {shape}"
+        if tensor.dtype != dtype or tensor.shape != shape:
+            return f"a tensor ({name}) is {tensor.dtype} {tuple(tensor.shape)}, not {dtype} {shape}"
         if tensor.device != input.device or tensor.layout != torch.strided or tensor.is_neg():
             return f"a tensor ({name}) is a {tensor.layout} tensor on {tensor.device}"
     return None
