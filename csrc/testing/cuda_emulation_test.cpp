@@ -7,6 +7,7 @@
 
 #include "testing/check.h"
 #include "testing/cuda_emulation.h"
+#include "testing/half_numbers.h"
 
 namespace fastrnn {
 namespace testing {
@@ -147,6 +148,42 @@ void test_waiting() {
         "a thread's exception comes out");
 }
 
+template <class Half>
+bool narrows_to(float x, uint32_t bits) {
+  Half half;
+  narrow(x, &half);
+  return half.bits == bits;
+}
+
+/// Every number of 16 bits: that it comes back as it went, and that what lies between it and the next one goes to the
+/// nearer of both, from the middle to the even one.
+template <class Half>
+void test_half(uint32_t infinity) {
+  bool same = true, nearest = true, special = true;
+  for (uint32_t sign : {0u, 0x8000u})
+    for (uint32_t bits = 0; bits < infinity; ++bits) {
+      const double low = widen(Half{uint16_t(sign | bits)});
+      const double next = bits + 1 < infinity ? double(widen(Half{uint16_t(sign | (bits + 1))}))
+                                              : 2 * low - widen(Half{uint16_t(sign | (bits - 1))});
+      same = same && narrows_to<Half>(float(low), sign | bits);
+      if (next > 3e38 || next < -3e38) continue;  // the middle is no float
+      const float middle = float((low + next) / 2), nearer = nextafterf(middle, float(low));
+      nearest = nearest && narrows_to<Half>(middle, sign | ((bits & 1) + bits)) &&
+                narrows_to<Half>(nearer, sign | bits) &&
+                narrows_to<Half>(nextafterf(middle, float(next)), sign | (bits + 1));
+    }
+  for (const float sign : {1.0f, -1.0f}) {
+    special = special && narrows_to<Half>(sign * INFINITY, (sign < 0 ? 0x8000 : 0) | infinity);
+    special = special && isinf(widen(Half{uint16_t((sign < 0 ? 0x8000 : 0) | infinity)}));
+  }
+  Half half;
+  narrow(NAN, &half);
+  special = special && isnan(widen(half)) && isnan(widen(Half{uint16_t(infinity + 1)}));
+  check(same, "halves come back as they went");
+  check(nearest, "to the nearest half, ties to even");
+  check(special, "infinity and NaN are kept");
+}
+
 }  // namespace
 
 void test_emulation() {
@@ -155,6 +192,8 @@ void test_emulation() {
   test_warps();
   test_clusters();
   test_waiting();
+  test_half<cuda::Bfloat16>(0x7f80);
+  test_half<cuda::Float16>(0x7c00);
 }
 
 }  // namespace testing

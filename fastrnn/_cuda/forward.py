@@ -46,7 +46,8 @@ def forward(
         parts = 1 + (columns.slots if two_phases else 0)
         kept = x.new_empty((D, parts, shape.batch_size, H), dtype=wide)
     directions = []
-    for d, params in enumerate(per_direction(plan, stored_weights(plan, x, weights))):
+    parameters = per_direction(plan, stored_weights(plan, x, weights))  # alive until they are read
+    for d, params in enumerate(parameters):
         weight_ih = params[0]
         assert weight_ih is not None
         torch.mm(x_rows, weight_ih.t(), out=gates[d][:, : weight_ih.shape[0]])

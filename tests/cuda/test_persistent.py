@@ -141,5 +141,5 @@ def test_plans_of_other_calls_are_refused() -> None:
         with pytest.raises(ValueError, match="made for another call"):
             core.testing.emulated.forward(
                 lstm, 4, plan, 0, (1, batch, hidden, 1, 0), (0, 0, 0, batch, 1),
-                ((0,) * 7,), (0, 0, 0), (0,) * states, (0,) * states, 0, 0,
+                ((0,) * 8,), (0, 0, 0), (0,) * states, (0,) * states, 0, 0,
             )  # fmt: skip

@@ -159,11 +159,12 @@ def test_second_derivatives(emulated: Emulated) -> None:
 
 def test_what_is_not_there_is_refused_with_a_reason() -> None:
     refuses = core.testing.emulated.refuses
-    assert "half" in refuses(CELL_NUMBERS["lstm"], 2)
+    assert refuses(CELL_NUMBERS["lstm"], 2) is None
+    assert "numbers" in refuses(CELL_NUMBERS["lstm"], 2 | 16)  # weights are rounded before
     caps = _cuda.emulated_engine.caps(0)
     plan = core.cuda.make_plan(caps, 0, 4, False, 1, 1, 1, False, _cuda.Only())
     with pytest.raises(ValueError, match="no such code"):
-        core.testing.emulated.forward(0, 2, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), 0, 0)
+        core.testing.emulated.forward(0, 18, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), 0, 0)
     if not core.build_info()["cuda"]:
         assert "built without CUDA" in core.cuda.refuses(CELL_NUMBERS["lstm"], 4)
 
