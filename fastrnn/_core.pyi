@@ -169,6 +169,7 @@ class cuda:
         groups: int
         group_rows: int
         shared_bytes: int
+        streamed_bytes: int  # of a block's weights, read from global memory in every step
         microseconds: float  # a step, by the model
         why: str
         def scratch_bytes(self, directions: int) -> int: ...
@@ -183,8 +184,8 @@ class cuda:
         hidden: int,
         directions: int,
         tf32: bool,
-        # mode, slices, group_rows, weights, product; -1, 0, 0, -1, -1: any
-        only: tuple[int, int, int, int, int],
+        # mode, slices, group_rows, weights, product, shared; -1, 0, 0, -1, -1, 0: any
+        only: tuple[int, int, int, int, int, int],
         /,
     ) -> cuda.Plan: ...
     @staticmethod

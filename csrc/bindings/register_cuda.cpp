@@ -33,6 +33,7 @@ void define_plans(py::module_& m) {
       .def_property_readonly("groups", property(&Placement::groups))
       .def_property_readonly("group_rows", property(&Placement::group_rows))
       .def_property_readonly("shared_bytes", [](const cuda::Plan& p) { return p.placement.shared_floats * 4; })
+      .def_property_readonly("streamed_bytes", [](const cuda::Plan& p) { return p.placement.streamed_floats * 4; })
       .def_readonly("microseconds", &cuda::Plan::microseconds)
       .def_readonly("why", &cuda::Plan::why)
       .def("scratch_bytes",
@@ -44,12 +45,12 @@ void define_plans(py::module_& m) {
     need(is_number(number), "number: no such code");
     need(batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24, "sizes must be positive, and not huge");
     need(directions == 1 || directions == 2, "directions must be 1 or 2");
-    need_size(only, 5, "only must hold mode, slices, group_rows, weights, product");
+    need_size(only, 6, "only must hold mode, slices, group_rows, weights, product, shared");
     need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
              integer(only, 4) <= int(cuda::Product::kSplitTf32),
          "only: no such mode, place of weights, or product");
     const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
-                                   int(integer(only, 3)), int(integer(only, 4))};
+                                   int(integer(only, 3)), int(integer(only, 4)), int(integer(only, 5))};
     return cuda::make_plan(device, cell_traits(cell), {int(batch), int(hidden), directions, number, backward, tf32},
                            given);
   });

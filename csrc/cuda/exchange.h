@@ -22,6 +22,7 @@ using cuda::Placement;
 struct Workspace {
   void* ring;          // two slots of [direction, group, row, column] of T; need not be cleared
   uint32_t* counters;  // one for each direction and group, zero at first: how often its blocks have published
+  float* streamed;     // weights that the chip has no room for: place.streamed_floats for each block
   uint32_t* failed;    // shared with the host; set where a block has waited for too long
   uint64_t patience;   // nanoseconds
 };

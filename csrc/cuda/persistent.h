@@ -63,10 +63,11 @@ forward_persistent(Forward call, Placement place, Workspace work) {
   const int u = seat.owns ? seat.u : 0;
   const ForwardDirection& own = call.direction[d];
   Weights weights[Cell::kPhases];
+  float* const streamed = work.streamed + int64_t(block_index()) * place.streamed_floats;
 #pragma unroll
   for (int phase = 0; phase < Cell::kPhases; ++phase) {
     const int first_gate = phase ? Cell::kPhaseGates[0] : 0;
-    weights[phase].load(place, shared, phase, [&](int sum, int k) {
+    weights[phase].load(place, shared, streamed, phase, [&](int sum, int k) {
       const int gate = first_gate + sum / place.units, unit = seat.first_unit + sum % place.units;
       return unit < H ? static_cast<const T*>(own.weight_hh)[(int64_t(gate) * H + unit) * H + k] : T{};
     });
@@ -145,10 +146,11 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   const int u = seat.owns ? seat.u : 0;
   const BackwardDirection& own = call.direction[d];
   Weights weights[Cell::kPhases];
+  float* const streamed = work.streamed + int64_t(block_index()) * place.streamed_floats;
 #pragma unroll
   for (int phase = 0; phase < Cell::kPhases; ++phase) {
     const int64_t first_line = phase ? int64_t(kFirstGates) * H : 0;
-    weights[phase].load(place, shared, phase, [&](int sum, int k) {
+    weights[phase].load(place, shared, streamed, phase, [&](int sum, int k) {
       const int unit = seat.first_unit + sum;
       return unit < H ? static_cast<const T*>(own.weight_hh)[(first_line + k) * H + unit] : T{};
     });

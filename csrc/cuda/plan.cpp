@@ -20,7 +20,7 @@ struct Costs {
   double gigahertz = 1.7, launch = 4400;
   double block_exchange = 60, cluster_exchange = 300, grid_exchange = 1500;
   double cluster_bytes = 20, l2_bytes = 64, shared_bytes = 128;  // a cycle
-  double l2_size = 36e6, memory_bytes = 1500;                    // of the whole GPU; a cycle
+  double l2_size = 36e6, l2_total = 3200, memory_bytes = 1500;   // of the whole GPU; a cycle
   double multiply_adds = 96;                                     // a cycle
   double tensor = 6.5, tensor_latency = 33, tensor_start = 60;   // an instruction of a quarter of a multiprocessor
   double pointwise = 230;
@@ -33,6 +33,7 @@ int itemsize_of(int number) { return number == kFloat64 ? 8 : is_half(number) ? 
 void set_products(const CellTraits& cell, const Problem& problem, Placement& place) {
   place.phases = cell.phases;
   place.itemsize = itemsize_of(problem.number);
+  place.sums_adjoin = problem.backward;
   for (int phase = 0; phase < kMaxPhases; ++phase) {
     const int gates = phase < cell.phases ? cell.phase_gates[phase] : 0;
     place.outputs[phase] = gates == 0 ? 0 : problem.backward ? 1 : gates;
@@ -76,16 +77,41 @@ bool deal_out(const Tiling& tiling, int phase, Placement& place) {
 /// The room of operands or weights, of which there is a multiple of 8.
 int64_t floats_of(const Placement& place, int64_t numbers) { return numbers * place.itemsize / 4; }
 
-/// Of the weights of a phase, in shared memory, in floats.
-int64_t weights_size(const Placement& place, int phase) {
-  if (place.weights == WeightPlace::kRegisters) return 0;
-  if (place.product == Product::kFfma)
-    return floats_of(place, int64_t(round_up(place.depth[phase], 4)) * place.padded_sums(phase));
-  return int64_t(place.pieces(phase)) * kPieceDepth * place.sum_tiles(phase) * 16;
+/// Of a phase's weights, in shared memory and in global memory.
+int64_t kept_floats(const Placement& place, int phase) {
+  return int64_t(std::min(place.k_slices[phase] * place.resident[phase], place.depth_tiles(phase))) *
+         place.tile_floats(phase);
+}
+int64_t streamed_floats(const Placement& place, int phase) {
+  const int tiles = place.slice_tiles(phase) - place.resident[phase];
+  return int64_t(place.k_slices[phase]) * tiles * place.tile_floats(phase);
+}
+
+/// How much of the weights stays in so many floats of shared memory: alike of all phases, and of all slices, so that
+/// all threads read as much from global memory. Only grids leave any there: their blocks are so few that the
+/// second-level cache holds it.
+bool place_weights(int64_t room, Placement& place) {
+  int64_t all = 0;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    place.resident[phase] = place.slice_tiles(phase);
+    all += kept_floats(place, phase);
+  }
+  if (all <= room) return true;
+  if (place.mode != Mode::kGrid || room <= 0) return false;
+  int64_t at = 0;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const double share = double(room) / double(all) * place.depth_tiles(phase) / place.k_slices[phase];
+    place.resident[phase] = std::min(int(share), place.slice_tiles(phase));
+    place.streamed_at[phase] = int(at);
+    at += streamed_floats(place, phase);
+  }
+  if (at > INT32_MAX) return false;
+  place.streamed_floats = int(at);
+  return true;
 }
 
 /// Threads and shared memory; false where the geometry does not fit the device.
-bool lay_out(const DeviceCaps& device, Placement& place) {
+bool lay_out(int64_t shared_bytes, Placement& place) {
   const bool tensor = place.product != Product::kFfma;
   if (place.weights == WeightPlace::kRegisters && (place.phases > 1 || place.itemsize != 4)) return false;
   const Tiling tiling = tiling_of(place);
@@ -112,34 +138,47 @@ bool lay_out(const DeviceCaps& device, Placement& place) {
   at += stride * (place.mode == Mode::kGrid ? 1 : 2);
   place.partials_at = int(at);
   at += partials;
-  for (int phase = 0; phase < place.phases; ++phase) {
+  place.streamed_floats = 0;
+  const bool registers = place.weights == WeightPlace::kRegisters;
+  if (!registers && !place_weights(shared_bytes / 4 - at, place)) return false;
+  for (int phase = 0; phase < place.phases && !registers; ++phase) {
     place.weights_at[phase] = int(at);
-    at += weights_size(place, phase);
+    at += kept_floats(place, phase);
   }
-  if (at * 4 > device.shared_per_block) return false;
+  if (at * 4 > shared_bytes) return false;
   place.operand_stride = int(stride);
   place.shared_floats = int(at);
   return true;
 }
+
+/// How often a product reads weights that are not in registers.
+int passes(const Placement& place) { return divide_up(place.group_rows, place.product == Product::kFfma ? 4 : 16); }
 
 /// Of a phase's product in a block.
 double product_cycles(const Placement& place, int phase, const Costs& cost) {
   const double rows = place.group_rows, depth = place.depth[phase], padded = place.padded_sums(phase);
   const bool shared = place.weights == WeightPlace::kShared;
   if (place.product == Product::kFfma) {
-    const double weights = shared ? padded * depth * place.itemsize * divide_up(place.group_rows, 4) : 0;
+    const double weights = shared ? double(kept_floats(place, phase)) * 4 * passes(place) : 0;
     return padded * depth * rows / cost.multiply_adds + weights / cost.shared_bytes;
   }
   const int row_tiles = divide_up(place.group_rows, 8), warps = place.row_groups[phase] * place.k_slices[phase];
-  const double tiles = double(place.sum_tiles(phase)) * place.pieces(phase), tile_bytes = 16 * 64;
+  const double tiles = double(place.sum_tiles(phase)) * place.pieces(phase);
   const double products = place.product == Product::kSplitTf32 ? 3 : 1;
   const double multiply = tiles * row_tiles * 2 * products * cost.tensor / std::min(4, warps);
   // A piece's instructions on the same sums wait for one another.
   const double chain = double(divide_up(place.pieces(phase), place.k_slices[phase])) * row_tiles *
                        (place.product == Product::kSplitTf32 ? 4 : 1) * cost.tensor_latency;
   double bytes = double(place.row_groups[phase]) * place.pieces(phase) * rows * 64;
-  if (shared) bytes += tiles * tile_bytes * divide_up(row_tiles, 2);
+  if (shared) bytes += double(kept_floats(place, phase)) * 4 * passes(place);
   return std::max({multiply, chain, bytes / cost.shared_bytes}) + cost.tensor_start;
+}
+
+/// Of the weights that are not on the chip.
+double streamed_cycles(const Problem& problem, const Placement& place, const Costs& cost) {
+  const double bytes = double(place.streamed_floats) * 4, all = bytes * place.blocks(problem.directions);
+  const double rate = all > cost.l2_size ? cost.memory_bytes : cost.l2_total;
+  return std::max(bytes / cost.l2_bytes, all / rate) * passes(place);
 }
 
 double persistent_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place, const Costs& cost) {
@@ -153,6 +192,7 @@ double persistent_cycles(const DeviceCaps& device, const Problem& problem, const
     if (place.mode == Mode::kCluster) cycles += cost.cluster_exchange + published * place.slices / cost.cluster_bytes;
     if (place.mode == Mode::kGrid) cycles += cost.grid_exchange + rows * depth * place.itemsize / cost.l2_bytes;
   }
+  cycles += streamed_cycles(problem, place, cost);
   // Clusters do not fill all multiprocessors; blocks and clusters that do not fit at once run in turns.
   const int together = place.mode == Mode::kCluster
                            ? std::max(1, device.multiprocessors * 9 / 10 / place.slices) * place.slices
@@ -192,10 +232,14 @@ std::string describe(const Placement& place, double microseconds) {
   if (place.mode == Mode::kStepwise) {
     std::snprintf(text, sizeof text, "stepwise, weights read in every step (model: %.1f us a step)", microseconds);
   } else {
+    char streamed[48] = "";
+    if (place.streamed_floats > 0)
+      std::snprintf(streamed, sizeof streamed, ", but for %d KiB read in every step",
+                    (place.streamed_floats + 255) / 256);
     std::snprintf(text, sizeof text,
-                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s, %s (model: %.2f us a step)",
+                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s%s, %s (model: %.2f us a step)",
                   name_of(place.mode), place.groups, place.slices, place.units, place.group_rows,
-                  name_of(place.weights), name_of(place.product), microseconds);
+                  name_of(place.weights), streamed, name_of(place.product), microseconds);
   }
   return text;
 }
@@ -203,7 +247,11 @@ std::string describe(const Placement& place, double microseconds) {
 class Planner {
  public:
   Planner(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const PlanOverride& only)
-      : device_(device), problem_(problem), only_(only) {
+      : device_(device),
+        problem_(problem),
+        only_(only),
+        shared_bytes_(only.shared > 0 ? std::min(device.shared_per_block, only.shared << 10)
+                                      : device.shared_per_block) {
     set_products(cell, problem, stepwise_.placement);
     stepwise_.microseconds = stepwise_cycles(device, problem, stepwise_.placement, costs_) / costs_.gigahertz / 1e3;
   }
@@ -216,6 +264,11 @@ class Planner {
       try_slices(Mode::kCluster, size);
     for (int units = 1; device_.cooperative && units <= 64 && wanted(Mode::kGrid); units *= 2)
       try_slices(Mode::kGrid, only_.slices > 0 ? only_.slices : divide_up(problem_.hidden, units));
+    // As few units as let so many groups run side by side.
+    for (int groups = 1; device_.cooperative && groups <= 8 && wanted(Mode::kGrid) && only_.slices == 0; groups *= 2) {
+      const int slices = device_.multiprocessors / (groups * problem_.directions);
+      if (slices > 1) try_slices(Mode::kGrid, divide_up(problem_.hidden, divide_up(problem_.hidden, slices)));
+    }
     if (!found_) return settle("the weights fit no persistent kernel on this GPU");
     if (only_.mode < 0 && only_.product < 0 && best_.microseconds >= stepwise_.microseconds)
       return settle("the model expects no persistent kernel to be faster: the best is " +
@@ -265,7 +318,7 @@ class Planner {
 
   void consider(Placement& place) {
     if (place.mode == Mode::kGrid && place.blocks(problem_.directions) > device_.multiprocessors) return;
-    if (!lay_out(device_, place)) return;
+    if (!lay_out(shared_bytes_, place)) return;
     const double microseconds = persistent_cycles(device_, problem_, place, costs_) / costs_.gigahertz / 1e3;
     if (found_ && microseconds >= best_.microseconds) return;
     found_ = true;
@@ -276,6 +329,7 @@ class Planner {
   const DeviceCaps& device_;
   const Problem& problem_;
   const PlanOverride& only_;
+  const int shared_bytes_;
   const Costs costs_;
   Plan stepwise_, best_;
   bool found_ = false;
@@ -303,7 +357,8 @@ Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& 
 }
 
 int64_t scratch_bytes(const Placement& place, int directions) {
-  return counter_bytes(place, directions) + place.ring_bytes(directions);
+  return counter_bytes(place, directions) + place.ring_bytes(directions) +
+         int64_t(place.blocks(directions)) * place.streamed_floats * 4;
 }
 
 int64_t counter_bytes(const Placement& place, int directions) {

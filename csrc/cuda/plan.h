@@ -50,6 +50,9 @@ struct Placement {
   int depth[kMaxPhases];       // of the product
   int row_groups[kMaxPhases];  // threads (with tensor cores warps) side by side over the sums of the block,
   int k_slices[kMaxPhases];    // and over the depth
+  bool sums_adjoin = false;    // in weight_hh neighboring sums' weights lie side by side, as backward has them
+  // Of shared memory, how many tiles of the depth each slice keeps there; a block has the others in global memory.
+  int resident[kMaxPhases] = {0, 0}, streamed_at[kMaxPhases] = {0, 0}, streamed_floats = 0;
   int itemsize = 4;       // bytes of a number of the operand, which meets the weights, and of weights in shared memory
   int operand_pitch = 0;  // numbers from row to row of the operand
   // In shared memory, counted in floats:
@@ -62,6 +65,14 @@ struct Placement {
   /// From a row's partial sums to the next one's; with tensor cores so that what a warp writes lies in different banks.
   FASTRNN_HD int padded_sums(int phase) const {
     return product == Product::kFfma ? (outputs[phase] * units + 7) / 8 * 8 : sum_tiles(phase) * 16 + 4;
+  }
+  /// Of weights in memory of either kind: tiles of the depth, all and in a slice, and the floats of one.
+  FASTRNN_HD int depth_tiles(int phase) const {
+    return product == Product::kFfma ? (depth[phase] + 3) / 4 : pieces(phase);
+  }
+  FASTRNN_HD int slice_tiles(int phase) const { return (depth_tiles(phase) + k_slices[phase] - 1) / k_slices[phase]; }
+  FASTRNN_HD int tile_floats(int phase) const {
+    return product == Product::kFfma ? padded_sums(phase) * itemsize : sum_tiles(phase) * 16 * kPieceDepth;
   }
   FASTRNN_HD int blocks(int directions) const { return slices * groups * directions; }
   /// Of the ring through which blocks of a grid exchange, two slots of all groups; then a counter a group.
@@ -92,6 +103,7 @@ struct PlanOverride {
   int group_rows = 0;  // 0: any
   int weights = -1;    // of WeightPlace, -1: any
   int product = -1;    // of Product, -1: any
+  int shared = 0;      // KiB of shared memory that a block may have, 0: what the device gives
 };
 
 /// Always finds one: where nothing persistent fits, and nothing is asked for, the stepwise path. With an override that

@@ -32,7 +32,7 @@ struct RegisterWeights {
 
   /// weight(sum, k), zero past the last of either.
   template <class Weight>
-  FASTRNN_DEVICE void load(const Placement& place, float*, int phase, const Weight& weight) {
+  FASTRNN_DEVICE void load(const Placement& place, float*, float*, int phase, const Weight& weight) {
     const int first_sum = thread_index() % place.row_groups[phase] * kSums;
     const int first_k = thread_index() / place.row_groups[phase] * kDepth;
     const int sums = place.outputs[phase] * place.units;
@@ -64,23 +64,34 @@ struct RegisterWeights {
 };
 
 /// In shared memory, [k / 4, sum, k % 4]: each thread reads 4 sums' weights of its slice of the depth for 4 rows of the
-/// batch at a time.
+/// batch at a time. Where not all of them fit, the first quads of each slice do; the block puts the others into global
+/// memory of its own, in the same order, where neighboring threads read neighboring quads of it in every step, be
+/// the product forward's or backward's: from the second-level cache, if all blocks' fit that.
 template <class T>
 struct SharedWeights {
   using Number = T;
   static constexpr int kThreads = cuda::kSharedThreads;
   static constexpr int kSums = 4, kRows = 4;
+  const T* streamed = nullptr;
 
+  /// `own`: of the block, place.streamed_floats of them.
   template <class Weight>
-  FASTRNN_DEVICE void load(const Placement& place, float* shared, int phase, const Weight& weight) {
+  FASTRNN_DEVICE void load(const Placement& place, float* shared, float* own, int phase, const Weight& weight) {
     const int padded = place.padded_sums(phase), sums = place.outputs[phase] * place.units;
     const int quads = (place.depth[phase] + 3) / 4;
-    T* const to = reinterpret_cast<T*>(shared + place.weights_at[phase]);
+    const int length = place.slice_tiles(phase), resident = place.resident[phase];
+    T* const kept = reinterpret_cast<T*>(shared + place.weights_at[phase]);
+    T* const others = reinterpret_cast<T*>(own + place.streamed_at[phase]);
     for (int i = thread_index(); i < quads * padded * 4; i += num_threads()) {
-      // Neighbors in the depth are neighbors in memory, so threads go along it.
-      const int k = i % (quads * 4), sum = i / (quads * 4);
-      to[(int64_t(k / 4) * padded + sum) * 4 + k % 4] = sum < sums && k < place.depth[phase] ? weight(sum, k) : T{};
+      // Threads go along what lies side by side in memory: the depth, or in backward sums.
+      const int k = place.sums_adjoin ? i / padded : i % (quads * 4);
+      const int sum = place.sums_adjoin ? i % padded : i / (quads * 4);
+      const int slice = k / 4 / length, quad = k / 4 % length;
+      T* const to = quad < resident ? kept + int64_t(slice * resident + quad) * padded * 4
+                                    : others + int64_t(slice * (length - resident) + quad - resident) * padded * 4;
+      to[sum * 4 + k % 4] = sum < sums && k < place.depth[phase] ? weight(sum, k) : T{};
     }
+    streamed = others;  // for the block alone, after the barrier that every kernel has before its first product
   }
 
   FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const T* operand, int rows) const {
@@ -88,15 +99,17 @@ struct SharedWeights {
     const int group = thread_index() % groups, slice = thread_index() / groups;
     if (slice >= slices) return;
     const int padded = place.padded_sums(phase), quads = (place.depth[phase] + 3) / 4;
-    const int length = (quads + slices - 1) / slices;
-    const int begin = slice * length, end = begin + length < quads ? begin + length : quads;
-    const T* const weights = reinterpret_cast<const T*>(shared + place.weights_at[phase]);
+    const int length = place.slice_tiles(phase), resident = place.resident[phase];
+    const int begin = slice * length, count = begin + length < quads ? length : quads - begin;
+    const T* const kept =
+        reinterpret_cast<const T*>(shared + place.weights_at[phase]) + int64_t(slice) * resident * padded * 4;
+    const T* const others = streamed + int64_t(slice) * (length - resident) * padded * 4;
     for (int first = 0; first < rows; first += kRows) {
       float sums[kRows][kSums] = {};
-      for (int quad = begin; quad < end; ++quad) {
+      const auto add = [&](const T* weights, int quad) {
         Vec4 w[kSums];
 #pragma unroll
-        for (int r = 0; r < kSums; ++r) w[r] = load4(weights + (int64_t(quad) * padded + r * groups + group) * 4);
+        for (int r = 0; r < kSums; ++r) w[r] = load4(weights + (r * groups + group) * 4);
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
           const int row = first + i < rows ? first + i : rows - 1;
@@ -106,7 +119,10 @@ struct SharedWeights {
 #pragma unroll
             for (int k = 0; k < 4; ++k) sums[i][r] = ::fmaf(w[r].v[k], x.v[k], sums[i][r]);
         }
-      }
+      };
+      int quad = 0;
+      for (; quad < count && quad < resident; ++quad) add(kept + int64_t(quad) * padded * 4, begin + quad);
+      for (; quad < count; ++quad) add(others + int64_t(quad - resident) * padded * 4, begin + quad);
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
         if (first + i >= rows) continue;

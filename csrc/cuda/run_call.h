@@ -33,6 +33,7 @@ void run_call_of(int cell, const Call& call, const cuda::Running& how, uint32_t*
     clear(how.scratch, counters, stream);
     work.counters = static_cast<uint32_t*>(how.scratch);
     work.ring = static_cast<char*>(how.scratch) + counters;
+    work.streamed = reinterpret_cast<float*>(static_cast<char*>(work.ring) + place.ring_bytes(call.directions));
   }
   try {
     if constexpr (kDouble)

@@ -100,7 +100,7 @@ class TensorWeights {
 
   /// weight(sum, k), zero past the last of either.
   template <class Weight>
-  FASTRNN_DEVICE void load(const Placement& place, float* shared, int phase, const Weight& weight) {
+  FASTRNN_DEVICE void load(const Placement& place, float* shared, float* own, int phase, const Weight& weight) {
     const bool split = place.product == Product::kSplitTf32;
     const int sums = place.outputs[phase] * place.units, depth = place.depth[phase];
     const auto word = [&](int sum, int k) {
@@ -127,12 +127,19 @@ class TensorWeights {
         sync_warp();
       }
     } else {
-      const int tiles = place.sum_tiles(phase), words = place.pieces(phase) * 16;  // of a sum
-      uint32_t* const to = weights_of(place, shared, phase);
-      for (int i = thread_index(); i < tiles * 16 * words; i += num_threads()) {
-        const int at = i % words, sum = i / words;
-        to[int64_t(at / 16) * tiles * 256 + place_of(sum, at)] = word(sum, at * Arithmetic::kInWord);
+      const int lines = place.sum_tiles(phase) * 16, words = place.pieces(phase) * 16;  // of a sum
+      const int length = place.slice_tiles(phase), resident = place.resident[phase];
+      uint32_t* const kept = weights_of(place, shared, phase);
+      uint32_t* const others = reinterpret_cast<uint32_t*>(own + place.streamed_at[phase]);
+      for (int i = thread_index(); i < lines * words; i += num_threads()) {
+        const int at = place.sums_adjoin ? i / lines : i % words, sum = place.sums_adjoin ? i % lines : i / words;
+        const int slice = at / 16 / length, piece = at / 16 % length;
+        uint32_t* const to = piece < resident
+                                 ? kept + int64_t(slice * resident + piece) * lines * 16
+                                 : others + int64_t(slice * (length - resident) + piece - resident) * lines * 16;
+        to[place_of(sum, at)] = word(sum, at * Arithmetic::kInWord);
       }
+      streamed_ = others;  // as SharedWeights has it
     }
   }
 
@@ -141,7 +148,6 @@ class TensorWeights {
     if (part.begin >= part.end) return;
     const bool split = place.product == Product::kSplitTf32;
     const int tiles = place.sum_tiles(phase), padded = place.padded_sums(phase), row = part.lane / 4;
-    const uint32_t* const weights = weights_of(place, shared, phase) + part.lane * 4;
     for (int first = 0; first < rows; first += 8 * kRowTiles) {
       TileSums sums[kTiles][kRowTiles] = {};
       const float* lines[kRowTiles];
@@ -157,11 +163,19 @@ class TensorWeights {
           if (part.begin + p < part.end)
             add_piece(split, all_rows, tiles - part.tile, lines, p, [&](int tile) { return held_[p][tile]; }, sums);
       } else {
-        for (int p = 0; p < part.end - part.begin; ++p) {
-          const uint32_t* const from = weights + (int64_t(part.begin + p) * tiles + part.tile) * 256;
+        const int length = place.slice_tiles(phase), resident = place.resident[phase];
+        const int64_t first_tile = int64_t(part.tile) * 256 + part.lane * 4;
+        const uint32_t* const kept = weights_of(place, shared, phase) + int64_t(part.slice) * resident * tiles * 256;
+        const uint32_t* const others = streamed_ + int64_t(part.slice) * (length - resident) * tiles * 256;
+        const auto add = [&](const uint32_t* weights, int p) {
+          const uint32_t* const from = weights + first_tile;
           const auto tile_weights = [&](int tile) { return load_tile(from + tile * 256); };
           add_piece(split, all_rows, tiles - part.tile, lines, p, tile_weights, sums);
-        }
+        };
+        const int count = part.end - part.begin;
+        int p = 0;
+        for (; p < count && p < resident; ++p) add(kept + int64_t(p) * tiles * 256, p);
+        for (; p < count; ++p) add(others + int64_t(p - resident) * tiles * 256, p);
       }
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile)
@@ -236,6 +250,7 @@ class TensorWeights {
 
   FASTRNN_DEVICE static TileWeights load_tile(const uint32_t* p) { return {load_words(p), load_words(p + 128)}; }
 
+  const uint32_t* streamed_ = nullptr;
   TileWeights held_[kInRegisters ? kPieces : 1][kTiles];
 };
 

@@ -86,7 +86,7 @@ Outcome run_grid(int slices, int rounds, int absent, uint64_t patience) {
   std::vector<float> ring(size_t(place.ring_bytes(1) / 4), -1.0f);
   std::vector<uint32_t> counters(size_t(place.counters(1)), 0);
   uint32_t failed = 0;
-  const Workspace work{ring.data(), counters.data(), &failed, patience};
+  const Workspace work{ring.data(), counters.data(), nullptr, &failed, patience};
   std::vector<int> results(size_t(blocks), 0);
   std::vector<std::thread> threads;
   for (int block = 0; block < blocks; ++block)

@@ -20,6 +20,7 @@ class Only(NamedTuple):
     group_rows: int = 0
     weights: int = -1
     product: int = -1
+    shared: int = 0  # KiB of shared memory for a block
 
     @classmethod
     def read(cls, text: str) -> Only:

@@ -93,6 +93,35 @@ def test_plans_as_they_are_chosen(cell: str, emulated: Emulated) -> None:
     compare(cell, arguments(cell, 2, 3, 3, 129), emulated, only="mode=grid,slices=17,group_rows=3")
 
 
+@pytest.mark.parametrize(
+    ("product", "shared"), [("ffma", 20), ("ffma", 48), ("3xtf32", 20), ("3xtf32", 48)]
+)
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+def test_weights_that_do_not_fit_are_read_in_every_step(
+    cell: str, product: str, shared: int, emulated: Emulated
+) -> None:
+    """As if all were on the chip: the same sums in the same order."""
+    given = arguments(cell, 3, 3, 2, 96, directions=2 if cell == "lstm" else 1)
+    options: dict[str, Any] = {"lengths": [3, 1, 2]} if shared == 20 else {}
+    only = f"mode=grid,slices=2,group_rows=2,weights=shared,product={product}"
+    whole = emulated(lambda: run(cell, given, torch.float32, **options), only=only)
+    assert_planned(emulated, only)
+    assert [plan.streamed_bytes for plan in emulated.plans] == [0, 0]
+    compare(cell, given, emulated, only=f"{only},shared={shared}", **options)
+    assert_planned(emulated, only)
+    assert all(plan.streamed_bytes > 0 for plan in emulated.plans)
+    stay = [plan.shared_bytes > 20 << 10 for plan in emulated.plans]  # beside the partial sums
+    assert stay == [shared > 20] * 2
+    for seed in (2, 3):
+        again = emulated(
+            lambda: run(cell, given, torch.float32, **options),
+            seed=seed,
+            only=f"{only},shared={shared}",
+        )
+        for name, value in whole.items():
+            np.testing.assert_array_equal(again[name], value, err_msg=name)
+
+
 def test_a_batch_does_not_change_its_rows(emulated: Emulated) -> None:
     """The order of sums depends on neither the batch nor the lengths."""
     given = arguments("lstm", 4, 6, 3, 20)

@@ -53,6 +53,9 @@ def assert_fits(plan: Any, caps: Any, batch: int, hidden: int, directions: int) 
     in_registers = 384 if plan.product == "float32" else 256
     assert plan.threads <= (in_registers if plan.weights == "registers" else 512)
     assert 0 < plan.shared_bytes <= caps.shared_per_block
+    assert plan.streamed_bytes == 0 or (plan.mode, plan.weights) == ("grid", "shared memory")
+    blocks = plan.slices * plan.groups * directions
+    assert plan.scratch_bytes(directions) >= plan.streamed_bytes * blocks
     if plan.mode == "block":
         assert plan.slices == 1
     elif plan.mode == "cluster":
@@ -132,6 +135,27 @@ def test_more_memory_never_makes_a_plan_slower() -> None:
     for hidden, batch in itertools.product(HIDDEN, BATCH):
         with_little = make(small, "gru", batch, hidden)
         assert make(large, "gru", batch, hidden).microseconds <= with_little.microseconds
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("cell", "hidden"), [("lstm", 1536), ("lstm", 1792), ("gru", 2048)])
+def test_a_little_too_big_for_the_chip(cell: str, hidden: int, backward: bool) -> None:
+    """What fits stays, the rest is read in every step: less time than if all were."""
+    gates = {"lstm": 4, "gru": 3}[cell]
+    plan = make(gpu_caps("h100"), cell, 1, hidden, backward=backward)
+    assert plan.mode == "grid"
+    assert 0 < plan.streamed_bytes * plan.slices < 36e6
+    assert "read in every step" in plan.why
+    kept = gates * hidden**2 * 4 - plan.streamed_bytes * plan.slices
+    assert 0.5 < kept / (plan.shared_bytes * plan.slices) <= 1
+    assert (
+        plan.microseconds
+        < make(gpu_caps("h100"), cell, 1, hidden, only="mode=stepwise").microseconds / 2
+    )
+    less = make(gpu_caps("h100"), cell, 1, hidden, backward=backward, only="mode=grid,shared=100")
+    assert less.streamed_bytes * less.slices > plan.streamed_bytes * plan.slices
+    assert less.microseconds > plan.microseconds
+    assert make(gpu_caps("h100"), cell, 1, 1024, backward=backward).streamed_bytes == 0
 
 
 def test_what_is_asked_for_is_kept_to() -> None:
