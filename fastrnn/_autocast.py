@@ -1,4 +1,4 @@
-"""Calls under ``torch.autocast("cpu")``: what they compute in, and what they return.
+"""Calls under ``torch.autocast``: what they compute in, and what they return.
 
 Inputs and states are cast here, by operations that autograd knows; float32 weights stay what they
 are and are rounded inside the engine on each call, so their gradients are float32 and no rounded
@@ -13,17 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["autocast_dtype", "autocast_refuses", "cast_all", "cast_weights", "output_dtype"]
+__all__ = [
+    "autocast_dtype",
+    "autocast_dtype_on",
+    "autocast_refuses",
+    "cast_all",
+    "cast_weights",
+    "output_dtype",
+]
 
 _CAST = (torch.float32, torch.bfloat16, torch.float16)
 _any_enabled = torch._C._is_any_autocast_enabled
 
 
-def autocast_dtype() -> torch.dtype | None:
-    """What autocast computes in on the CPU; None where it is off."""
-    if not _any_enabled() or not torch.is_autocast_enabled("cpu"):
+def autocast_dtype(input: Any) -> torch.dtype | None:  # noqa: A002 - torch's name
+    """What autocast computes in where ``input`` is; None where it is off."""
+    return autocast_dtype_on(input.device.type) if _any_enabled() else None
+
+
+def autocast_dtype_on(device_type: str) -> torch.dtype | None:
+    """What autocast computes in on the CPU or on GPUs; None where it is off, and elsewhere."""
+    if device_type not in ("cpu", "cuda") or not torch.is_autocast_enabled(device_type):
         return None
-    return torch.get_autocast_dtype("cpu")
+    return torch.get_autocast_dtype(device_type)
 
 
 def autocast_refuses(dtype: torch.dtype, tensors: Sequence[Any]) -> str | None:
@@ -63,10 +75,12 @@ def output_dtype(
 ) -> torch.dtype:
     """The dtype of torch's results under autocast, which depends on the class.
 
-    ``RNN``, ``RNNCell`` and ``LSTM`` give the autocast dtype.  ``GRU``, ``GRUCell`` and
-    ``LSTMCell`` mix the state in without a cast, so theirs is promoted with the state's dtype, or
-    with the input's where no state is given.
+    On a GPU all give the autocast dtype.  On the CPU ``RNN``, ``RNNCell`` and ``LSTM`` do;
+    ``GRU``, ``GRUCell`` and ``LSTMCell`` mix the state in without a cast, so theirs is promoted
+    with the state's dtype, or with the input's where no state is given.
     """
+    if input.is_cuda:
+        return dtype
     if kind.startswith("RNN") or (kind == "LSTM" and input.dtype is not torch.float16):
         return dtype
     return torch.promote_types(dtype, input.dtype if state is None else state.dtype)

@@ -47,7 +47,7 @@ def operators_refuse(
         return "under torch.jit.trace"
     if transforms_active():
         return "under a torch.func transform or forward-mode differentiation"
-    cast = autocast_dtype()
+    cast = autocast_dtype(x)
     if cast is not None and (reason := autocast_refuses(cast, (x, *initial, *weights))):
         return reason
     for tensor in (x, *initial, *weights):
@@ -82,7 +82,7 @@ def run_operators(
     states hold all of them.
     """
     num_states = CELL_INFO[CELL_NUMBERS[cell]]["num_states"]
-    cast = autocast_dtype()
+    cast = autocast_dtype(x)
     if cast is not None:
         first, *initial = cast_all(cast, (x, *initial))
         assert first is not None

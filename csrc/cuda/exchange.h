@@ -56,8 +56,9 @@ class Exchange {
 
   /// [row, column] with place.operand_pitch between rows.
   FASTRNN_DEVICE T* operand(int round) const {
-    const int buffer = place_.mode == Mode::kGrid ? 0 : (round & 1) * place_.operand_stride;
-    return reinterpret_cast<T*>(shared_ + place_.operand_at + buffer);
+    // In one expression: with the buffer's place in a variable, ptxas of CUDA 13 spills registers.
+    return reinterpret_cast<T*>(shared_ + place_.operand_at +
+                                (place_.mode == Mode::kGrid ? 0 : (round & 1) * place_.operand_stride));
   }
 
   /// A value of the product of `round`, to all blocks of the group.

@@ -35,7 +35,7 @@ def run_layer(
 ) -> tuple[Tensor, ...]:
     number = CELL_NUMBERS[cell]
     info = CELL_INFO[number]
-    cast = autocast_dtype()
+    cast = autocast_dtype(input) if isinstance(input, Tensor) else None
     if cast is not None:
         given = (input, weight_ih, weight_hh, bias_ih, bias_hh, unit_params, *states.values())
         if autocast_refuses(cast, given) is None:

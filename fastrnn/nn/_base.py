@@ -233,7 +233,7 @@ class RecurrentLayer(RNNBase):
         if weights is None:
             return "a weight is missing"
         mixed = False
-        cast = autocast_dtype()
+        cast = autocast_dtype(input)
         if cast is not None:
             reason = autocast_refuses(cast, (input, *initial, *weights))
             if reason is not None:
@@ -301,7 +301,7 @@ class RecurrentLayer(RNNBase):
 
     def _uncast(self, outputs: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002
         """Outputs in the dtype that torch's layer gives under autocast."""
-        cast = autocast_dtype()
+        cast = autocast_dtype(input)
         if cast is None:
             return outputs
         state = hx[0] if isinstance(hx, (tuple, list)) else hx

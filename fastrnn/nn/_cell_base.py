@@ -96,7 +96,7 @@ class RecurrentCell(RNNCellBase):
         if (weights[2] is None) != (weights[3] is None):
             return "one bias is missing"
         mixed = False
-        cast = autocast_dtype()
+        cast = autocast_dtype(input)
         if cast is not None:
             reason = autocast_refuses(cast, (input, *initial, *weights))
             if reason is not None:
@@ -124,7 +124,7 @@ class RecurrentCell(RNNCellBase):
 
     def _uncast(self, states: tuple[Tensor, ...], input: Any, hx: Any) -> tuple[Tensor, ...]:  # noqa: A002
         """States in the dtype that torch's cell gives under autocast."""
-        cast = autocast_dtype()
+        cast = autocast_dtype(input)
         if cast is None:
             return states
         state = hx[0] if isinstance(hx, (tuple, list)) else hx

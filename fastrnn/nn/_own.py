@@ -195,7 +195,7 @@ def _cell_weights(
 
 
 def _cast_outputs(outputs: tuple[Tensor, ...], input: Any) -> tuple[Tensor, ...]:  # noqa: A002
-    cast = autocast_dtype()
+    cast = autocast_dtype(input)
     if cast is None or autocast_refuses(cast, (input, *outputs)) is not None:
         return outputs
     return tuple([output.to(cast) for output in outputs])

@@ -1,10 +1,4 @@
-"""float16 and bfloat16 on the CUDA engine's kernels, run on the CPU.
-
-Judged as on the CPU (`half_cases`): the error against float64 may be at most 1.5 times that of the
-same call in float32, rounded.  Gradients are granted more, because what backward reads (the saved
-gates) and multiplies with (the gates' gradients) are halves: 4 times, and no more than torch's own
-layers in the same type err (`test_no_less_exact_than_torch`).
-"""
+"""float16 and bfloat16 on the CUDA engine's kernels, run on the CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from emulated import CELLS, Emulated, Values, arguments, run  # noqa: E402
-from half_cases import HALVES  # noqa: E402
+from half_budget import HALVES, assert_budget, error, halved  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 import fastrnn  # noqa: E402
@@ -32,35 +26,6 @@ PLANS = [
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch) -> Emulated:
     return Emulated(monkeypatch)
-
-
-def halved(given: Values, half: torch.dtype) -> Values:
-    """The same numbers, all of which are halves, in float64."""
-    return {n: None if v is None else v.to(half).double() for n, v in given.items()}
-
-
-def error(value: Tensor, exact: Tensor) -> Tensor:
-    return value.double() - exact
-
-
-def assert_budget(
-    ours: Values, rounded: Values, exact: Values, half: torch.dtype, cell: str
-) -> None:
-    """Root mean square and largest error, as said above; a part of a rounding is granted."""
-    assert ours.keys() == exact.keys()
-    for name, truth in exact.items():
-        assert ours[name].dtype == half, name
-        scale = float(truth.abs().max()) * torch.finfo(half).eps
-        mine, reference = error(ours[name], truth), error(rounded[name].to(half), truth)
-        factor = 4.0 if name.startswith("grad") else 1.5
-        for kind, got, bound, slack in (
-            ("rms", mine.square().mean().sqrt(), reference.square().mean().sqrt(), 0.1),
-            ("largest", mine.abs().max(), reference.abs().max(), 0.5),
-        ):
-            budget = factor * float(bound) + slack * scale
-            assert float(got) <= budget, (
-                f"{cell} {name}: {kind} error {float(got):.3g} over {budget:.3g}"
-            )
 
 
 def compare(

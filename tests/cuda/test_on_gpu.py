@@ -18,6 +18,7 @@ if not torch.cuda.is_available():
 
 from emulated import CELLS, arguments, run  # noqa: E402
 from fragments import KINDS, multiply, pack_sums, round_to_tf32, tiles  # noqa: E402
+from half_budget import HALVES, assert_budget, error, halved  # noqa: E402
 from oracles import assert_exact, assert_within_budget  # noqa: E402
 from tf32 import run_rounded  # noqa: E402
 
@@ -40,6 +41,14 @@ PLANS = [
     "mode=cluster,slices=8,weights=shared,product=3xtf32",
     "mode=grid,slices=8,weights=registers,group_rows=3,product=3xtf32",
     "mode=grid,slices=16,weights=shared,product=3xtf32",
+]
+
+
+HALF_PLANS = [
+    "mode=stepwise",
+    "mode=block,group_rows=2",
+    "mode=cluster,slices=8",
+    "mode=grid,slices=8,group_rows=3",
 ]
 
 
@@ -99,6 +108,58 @@ def test_against_the_cpu_engine(cell: str, only: str, hidden: int) -> None:
         doubles = run_there(cell, given, torch.float64, only)
         for name in exact:
             assert_exact(doubles[name], exact[name], name=f"{cell} {name}")
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+@pytest.mark.parametrize("only", HALF_PLANS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_halves_within_budget(cell: str, only: str, half: Any) -> None:
+    """Odd units, so that a word may hold numbers of two blocks; lengths and resets, too."""
+    resets = torch.rand((9, 5), generator=torch.Generator().manual_seed(3)) > 0.8
+    for options in ({}, {"lengths": [4, 9, 0, 3, 9], "resets": resets}):
+        given = halved(arguments(cell, 9, 5, 7, 37, directions=2), half)
+        exact = run(cell, given, torch.float64, **options)
+        rounded = run(cell, given, torch.float32, **options)
+        if cell == "rnn_relu":
+            cpu = run(cell, given, half, **options)
+            rounded |= {name: value for name, value in cpu.items() if name.startswith("grad")}
+        assert_budget(run_there(cell, given, half, only, **options), rounded, exact, half, cell)
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+def test_every_half_converts(half: Any) -> None:
+    """relu of the input and a bias: each number goes through, and the sums are rounded."""
+    layer = fastrnn.nn.RNN(1, 1, nonlinearity="relu", dtype=half).cuda().requires_grad_(False)
+    for weight in layer.parameters():
+        weight.fill_(0)
+    layer.weight_ih_l0.fill_(1)
+    x = torch.arange(0, 0x8000, dtype=torch.int32).to(torch.int16).view(half)
+    x = x[x.isfinite()].reshape(1, -1, 1)
+    for bias in (0.0, 1.0, 1e-4, 3 * torch.finfo(half).tiny, 77.7):
+        layer.bias_ih_l0.fill_(bias)
+        expected = (x.float() + layer.bias_ih_l0.float().cpu()).to(half)
+        assert torch.equal(layer(x.cuda())[0].cpu(), expected)
+
+
+@pytest.mark.parametrize("cast", HALVES, ids=str)
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_autocast(kind: str, cast: Any) -> None:
+    layer = getattr(fastrnn.nn, kind)(6, 40, num_layers=2).cuda()
+    half = getattr(fastrnn.nn, kind)(6, 40, num_layers=2, dtype=cast).cuda()
+    half.load_state_dict(layer.state_dict())
+    exact = getattr(torch.nn, kind)(6, 40, num_layers=2, dtype=torch.float64)
+    exact.load_state_dict({n: v.double() for n, v in layer.state_dict().items()})
+    x = torch.randn(9, 4, 6)
+    with torch.autocast("cuda", dtype=cast):
+        assert layer.refusal(x.cuda()) is None
+        y, states = layer(x.cuda())
+    assert {y.dtype, *(s.dtype for s in (states if kind == "LSTM" else (states,)))} == {cast}
+    assert torch.equal(y, half(x.cuda().to(cast))[0])
+    truths = torch.autograd.grad(exact(x.double())[0].sum(), tuple(exact.parameters()))
+    grads = torch.autograd.grad(y.float().sum(), tuple(layer.parameters()))
+    for got, truth in zip(grads, truths, strict=True):
+        assert got.dtype == torch.float32
+        assert error(got.cpu(), truth).norm() <= 0.02 * truth.norm()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -227,9 +288,6 @@ def test_what_is_not_there_goes_to_torch() -> None:
     layer, x = fastrnn.nn.LSTM(3, 4, zoneout=0.5).cuda(), torch.randn(2, 1, 3, device="cuda")
     assert "zoneout" in layer.refusal(x)
     assert layer(x)[0].isfinite().all()
-    halves = fastrnn.nn.GRU(3, 4).cuda().half()
-    assert "half" in halves.refusal(x.half())
-    assert halves(x.half())[0].dtype == torch.float16
 
 
 def test_more_steps_than_16_bits_count() -> None:

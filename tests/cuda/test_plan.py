@@ -85,6 +85,26 @@ def test_the_benchmark_grid(cell: str, gpu: str) -> None:
     assert ("cluster" in modes) == (caps.max_cluster > 1)
 
 
+@pytest.mark.parametrize("number", [1, 2], ids=["float16", "bfloat16"])
+def test_halves(number: int) -> None:
+    """They take half the room: of shared memory, of the ring, and so larger layers fit."""
+    caps = gpu_caps("h100")
+    modes = set()
+    for hidden, batch, backward in itertools.product(HIDDEN, BATCH, (False, True)):
+        plan = make(caps, "gru", batch, hidden, 1, backward, number=number)
+        assert_fits(plan, caps, batch, hidden, 1)
+        modes.add(plan.mode)
+    assert {"block", "cluster", "grid", "stepwise"} <= modes
+    only = "mode=grid,slices=32,group_rows=4,weights=shared,product=ffma"
+    half, full = (make(caps, "gru", 4, 512, number=n, only=only) for n in (number, 4))
+    assert (half.mode, half.units, half.groups) == (full.mode, full.units, full.groups)
+    assert half.scratch_bytes(2) - 256 == (full.scratch_bytes(2) - 256) // 2
+    assert half.shared_bytes < full.shared_bytes
+    only = "mode=block,group_rows=1,weights=shared,product=ffma"
+    assert make(caps, "lstm", 1, 140, only=only).mode == "stepwise"
+    assert make(caps, "lstm", 1, 140, number=number, only=only).mode == "block"
+
+
 @settings(deadline=None, max_examples=200)
 @given(
     cell=st.sampled_from([info["name"] for info in CELL_INFO]),

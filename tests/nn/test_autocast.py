@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch_twins import CELLS, LAYERS, flat, states, twins
 
 import fastrnn.functional
 import fastrnn.nn
+from fastrnn._autocast import autocast_dtype, autocast_dtype_on, output_dtype
 
 KINDS = list(LAYERS)
 
@@ -153,3 +155,34 @@ def test_functional() -> None:
     assert all(tensor.grad is not None and tensor.grad.dtype == torch.float32 for tensor in tensors)
     expected = fastrnn.functional.gru(*(tensor.detach().bfloat16() for tensor in tensors))[0]
     assert torch.equal(y, expected)
+
+
+def test_each_kind_of_device_has_its_own_region() -> None:
+    """Of a GPU's, which cannot be entered without one, the switches alone."""
+    before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    x = torch.zeros(1)
+    try:
+        torch.set_autocast_enabled("cuda", True)
+        torch.set_autocast_dtype("cuda", torch.bfloat16)
+        assert autocast_dtype_on("cuda") is torch.bfloat16
+        assert autocast_dtype_on("cpu") is None
+        assert autocast_dtype(x) is None
+        assert fastrnn.nn.LSTM(3, 4)(torch.randn(5, 2, 3))[0].dtype == torch.float32
+        with torch.autocast("cpu", dtype=torch.float16):
+            assert autocast_dtype_on("cuda") is torch.bfloat16
+            assert autocast_dtype_on("cpu") is torch.float16
+            assert autocast_dtype(x) is torch.float16
+            assert autocast_dtype(x.to("meta")) is None
+    finally:
+        torch.set_autocast_enabled("cuda", before[0])
+        torch.set_autocast_dtype("cuda", before[1])
+    assert autocast_dtype_on("cuda") is None
+
+
+def test_on_a_gpu_results_have_the_autocast_dtype() -> None:
+    """torch casts the states there, too; a stand-in for a tensor on a GPU."""
+    there: Any = SimpleNamespace(is_cuda=True, dtype=torch.float32)
+    here = torch.zeros(1)
+    for kind in ("RNN_TANH", "LSTM", "GRU", "GRUCell", "LSTMCell"):
+        assert output_dtype(kind, torch.bfloat16, there, None) is torch.bfloat16
+    assert output_dtype("GRU", torch.bfloat16, here, None) is torch.float32
