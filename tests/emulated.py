@@ -10,6 +10,7 @@ import torch
 from oracles import assert_exact, assert_within_budget
 
 from fastrnn import _cuda, _dispatch, functional, reference
+from fastrnn._cuda import shape
 from fastrnn._native import core
 from fastrnn._plan import CELL_NUMBERS
 
@@ -19,6 +20,18 @@ CELLS = [
     if core.testing.emulated.refuses(CELL_NUMBERS.get(name, 0), 4) is None and name in CELL_NUMBERS
 ]
 Values = dict[str, Any]
+
+
+def _poisoned(plan_call: Callable[..., Any]) -> Callable[..., Any]:
+    """`Shape.plan_call` with memory that is NaN in every type, for what was never written."""
+
+    def poisoned(*args: Any, **options: Any) -> Any:
+        how, scratch = plan_call(*args, **options)
+        if scratch is not None:
+            scratch.fill_(0xFF)
+        return how, scratch
+
+    return poisoned
 
 
 class Emulated:
@@ -60,6 +73,7 @@ class Emulated:
                         if vars(module).get(name) is originals[name]:
                             patch.setattr(module, name, getattr(self, f"_{name}"))
                 patch.setattr(_cuda.plans, "plan_of", plan_of)
+                patch.setattr(shape.Shape, "plan_call", _poisoned(shape.Shape.plan_call))
                 result = function(*args)
         finally:
             _cuda.plan_only(before)
