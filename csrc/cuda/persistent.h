@@ -63,11 +63,12 @@ forward_persistent(Forward call, Placement place, Workspace work) {
   const int u = seat.owns ? seat.u : 0;
   const ForwardDirection& own = call.direction[d];
   Weights weights[Cell::kPhases];
-  float* const streamed = work.streamed + int64_t(block_index()) * place.streamed_floats;
+  // Worked out where it is needed: it would cost registers.
+  const auto streamed = [&] { return work.streamed + int64_t(block_index()) * place.streamed_floats; };
 #pragma unroll
   for (int phase = 0; phase < Cell::kPhases; ++phase) {
     const int first_gate = phase ? Cell::kPhaseGates[0] : 0;
-    weights[phase].load(place, shared, streamed, phase, [&](int sum, int k) {
+    weights[phase].load(place, shared, streamed(), phase, [&](int sum, int k) {
       const int gate = first_gate + sum / place.units, unit = seat.first_unit + sum % place.units;
       return unit < H ? static_cast<const T*>(own.weight_hh)[(int64_t(gate) * H + unit) * H + k] : T{};
     });
@@ -105,7 +106,7 @@ forward_persistent(Forward call, Placement place, Workspace work) {
             states_before<Cell, T>(call, static_cast<const Compute<T>*>(own.cells), nullptr, !call.saving, t, b, u, d);
       }
     }
-    weights[0].multiply(place, shared, 0, exchange.operand(round), rows);
+    weights[0].multiply(place, shared, streamed(), 0, exchange.operand(round), rows);
     add_partials(place, shared, 0, rows);
     if constexpr (kLast > 0) {
       if (active) {
@@ -114,7 +115,7 @@ forward_persistent(Forward call, Placement place, Workspace work) {
         exchange.publish(round + 1, seat.row, u, value.v);
       }
       if (!exchange.finish(++round, rows, H)) return;
-      weights[kLast].multiply(place, shared, kLast, exchange.operand(round), rows);
+      weights[kLast].multiply(place, shared, streamed(), kLast, exchange.operand(round), rows);
       add_partials(place, shared, kLast, rows);
     } else {
       gates_last = gates;
@@ -146,11 +147,12 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   const int u = seat.owns ? seat.u : 0;
   const BackwardDirection& own = call.direction[d];
   Weights weights[Cell::kPhases];
-  float* const streamed = work.streamed + int64_t(block_index()) * place.streamed_floats;
+  // Worked out where it is needed: it would cost registers.
+  const auto streamed = [&] { return work.streamed + int64_t(block_index()) * place.streamed_floats; };
 #pragma unroll
   for (int phase = 0; phase < Cell::kPhases; ++phase) {
     const int64_t first_line = phase ? int64_t(kFirstGates) * H : 0;
-    weights[phase].load(place, shared, streamed, phase, [&](int sum, int k) {
+    weights[phase].load(place, shared, streamed(), phase, [&](int sum, int k) {
       const int unit = seat.first_unit + sum;
       return unit < H ? static_cast<const T*>(own.weight_hh)[(first_line + k) * H + unit] : T{};
     });
@@ -171,7 +173,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     UnitBefore<Cell, T> unit{};
     if (active) unit = load_unit<Cell, T>(call, d, t, b, u);  // before the product, to arrive during it
     if (rows_before > 0) {
-      weights[0].multiply(place, shared, 0, exchange.operand(round), rows_before);
+      weights[0].multiply(place, shared, streamed(), 0, exchange.operand(round), rows_before);
       add_partials(place, shared, 0, rows_before);
     }
     Pack<V, kLastGates> d_a{};
@@ -198,7 +200,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     if (rows == 0) continue;
     if (!exchange.finish(++round, rows, kLastGates * H)) return;
     if constexpr (kLast > 0) {
-      weights[kLast].multiply(place, shared, kLast, exchange.operand(round), rows);
+      weights[kLast].multiply(place, shared, streamed(), kLast, exchange.operand(round), rows);
       add_partials(place, shared, kLast, rows);
       if (active) {
         const V d_operand = sums_of<1>(place, shared, kLast, seat.row, seat.unit)[0];

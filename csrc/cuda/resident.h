@@ -43,7 +43,8 @@ struct RegisterWeights {
         w[r][k] = first_sum + r < sums && first_k + k < place.depth[phase] ? weight(first_sum + r, first_k + k) : 0.0f;
   }
 
-  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const float* operand, int rows) const {
+  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, const float*, int phase, const float* operand,
+                               int rows) const {
     const int group = thread_index() % place.row_groups[phase], slice = thread_index() / place.row_groups[phase];
     if (slice >= place.k_slices[phase]) return;
     for (int i = 0; i < rows; ++i) {
@@ -72,9 +73,8 @@ struct SharedWeights {
   using Number = T;
   static constexpr int kThreads = cuda::kSharedThreads;
   static constexpr int kSums = 4, kRows = 4;
-  const T* streamed = nullptr;
 
-  /// `own`: of the block, place.streamed_floats of them.
+  /// `own`: of the block, place.streamed_floats of them; others see them never, and this block after a barrier.
   template <class Weight>
   FASTRNN_DEVICE void load(const Placement& place, float* shared, float* own, int phase, const Weight& weight) {
     const int padded = place.padded_sums(phase), sums = place.outputs[phase] * place.units;
@@ -91,38 +91,41 @@ struct SharedWeights {
                                     : others + int64_t(slice * (length - resident) + quad - resident) * padded * 4;
       to[sum * 4 + k % 4] = sum < sums && k < place.depth[phase] ? weight(sum, k) : T{};
     }
-    streamed = others;  // for the block alone, after the barrier that every kernel has before its first product
   }
 
-  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const T* operand, int rows) const {
+  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, const float* own, int phase, const T* operand,
+                               int rows) const {
     const int groups = place.row_groups[phase], slices = place.k_slices[phase];
     const int group = thread_index() % groups, slice = thread_index() / groups;
     if (slice >= slices) return;
     const int padded = place.padded_sums(phase), quads = (place.depth[phase] + 3) / 4;
     const int length = place.slice_tiles(phase), resident = place.resident[phase];
     const int begin = slice * length, count = begin + length < quads ? length : quads - begin;
-    const T* const kept =
-        reinterpret_cast<const T*>(shared + place.weights_at[phase]) + int64_t(slice) * resident * padded * 4;
-    const T* const others = streamed + int64_t(slice) * (length - resident) * padded * 4;
     for (int first = 0; first < rows; first += kRows) {
       float sums[kRows][kSums] = {};
-      const auto add = [&](const T* weights, int quad) {
-        Vec4 w[kSums];
+      // First what is kept, then the others; in one loop for both, because with two registers spill.
+#pragma unroll 1
+      for (int quad = 0, kind = 0; kind < 2; ++kind) {
+        const int kind_quads = kind ? length - resident : resident;
+        const int end = kind || count < resident ? count : resident;
+        const T* weights =
+            reinterpret_cast<const T*>(kind ? own + place.streamed_at[phase] : shared + place.weights_at[phase]);
+        weights += (slice * kind_quads * padded + group) * 4;
+        for (; quad < end; ++quad, weights += padded * 4) {
+          Vec4 w[kSums];
 #pragma unroll
-        for (int r = 0; r < kSums; ++r) w[r] = load4(weights + (r * groups + group) * 4);
+          for (int r = 0; r < kSums; ++r) w[r] = load4(weights + r * groups * 4);
 #pragma unroll
-        for (int i = 0; i < kRows; ++i) {
-          const int row = first + i < rows ? first + i : rows - 1;
-          const Vec4 x = load4(operand + int64_t(row) * place.operand_pitch + quad * 4);
+          for (int i = 0; i < kRows; ++i) {
+            const int row = first + i < rows ? first + i : rows - 1;
+            const Vec4 x = load4(operand + int64_t(row) * place.operand_pitch + (begin + quad) * 4);
 #pragma unroll
-          for (int r = 0; r < kSums; ++r)
+            for (int r = 0; r < kSums; ++r)
 #pragma unroll
-            for (int k = 0; k < 4; ++k) sums[i][r] = ::fmaf(w[r].v[k], x.v[k], sums[i][r]);
+              for (int k = 0; k < 4; ++k) sums[i][r] = ::fmaf(w[r].v[k], x.v[k], sums[i][r]);
+          }
         }
-      };
-      int quad = 0;
-      for (; quad < count && quad < resident; ++quad) add(kept + int64_t(quad) * padded * 4, begin + quad);
-      for (; quad < count; ++quad) add(others + int64_t(quad - resident) * padded * 4, begin + quad);
+      }
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
         if (first + i >= rows) continue;

@@ -139,11 +139,11 @@ class TensorWeights {
                                  : others + int64_t(slice * (length - resident) + piece - resident) * lines * 16;
         to[place_of(sum, at)] = word(sum, at * Arithmetic::kInWord);
       }
-      streamed_ = others;  // as SharedWeights has it
     }
   }
 
-  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, int phase, const float* operand, int rows) const {
+  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, const float* own, int phase, const float* operand,
+                               int rows) const {
     const Part part(place, phase);
     if (part.begin >= part.end) return;
     const bool split = place.product == Product::kSplitTf32;
@@ -163,19 +163,21 @@ class TensorWeights {
           if (part.begin + p < part.end)
             add_piece(split, all_rows, tiles - part.tile, lines, p, [&](int tile) { return held_[p][tile]; }, sums);
       } else {
-        const int length = place.slice_tiles(phase), resident = place.resident[phase];
-        const int64_t first_tile = int64_t(part.tile) * 256 + part.lane * 4;
-        const uint32_t* const kept = weights_of(place, shared, phase) + int64_t(part.slice) * resident * tiles * 256;
-        const uint32_t* const others = streamed_ + int64_t(part.slice) * (length - resident) * tiles * 256;
-        const auto add = [&](const uint32_t* weights, int p) {
-          const uint32_t* const from = weights + first_tile;
-          const auto tile_weights = [&](int tile) { return load_tile(from + tile * 256); };
-          add_piece(split, all_rows, tiles - part.tile, lines, p, tile_weights, sums);
-        };
-        const int count = part.end - part.begin;
-        int p = 0;
-        for (; p < count && p < resident; ++p) add(kept + int64_t(p) * tiles * 256, p);
-        for (; p < count; ++p) add(others + int64_t(p - resident) * tiles * 256, p);
+        // First what is kept, then the others; in one loop for both, because with two registers spill.
+        const int count = part.end - part.begin, resident = place.resident[phase];
+#pragma unroll 1
+        for (int p = 0, kind = 0; kind < 2; ++kind) {
+          const int kind_tiles = kind ? place.slice_tiles(phase) - resident : resident;
+          const int end = kind || count < resident ? count : resident;
+          const uint32_t* from = kind ? reinterpret_cast<const uint32_t*>(own + place.streamed_at[phase])
+                                      : weights_of(place, shared, phase);
+          from += (part.slice * kind_tiles * tiles + part.tile) * 256 + part.lane * 4;
+#pragma unroll 1
+          for (; p < end; ++p, from += tiles * 256) {
+            const auto tile_weights = [&](int tile) { return load_tile(from + tile * 256); };
+            add_piece(split, all_rows, tiles - part.tile, lines, p, tile_weights, sums);
+          }
+        }
       }
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile)
@@ -250,7 +252,6 @@ class TensorWeights {
 
   FASTRNN_DEVICE static TileWeights load_tile(const uint32_t* p) { return {load_words(p), load_words(p + 128)}; }
 
-  const uint32_t* streamed_ = nullptr;
   TileWeights held_[kInRegisters ? kPieces : 1][kTiles];
 };
 
