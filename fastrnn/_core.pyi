@@ -207,10 +207,13 @@ class cuda:
         """Whether kernels have given up waiting for others since this was last asked."""
 
     @staticmethod
-    def columns(cell: int) -> tuple[int, int, list[tuple[int, int, int, int]]]:
+    def columns(
+        cell: int,
+    ) -> tuple[int, int, int, int, int, list[tuple[int, int, int, int]]]:
         """Layout of the arrays of a call, in units of H (csrc/cuda/engine.h).
 
-        Slots of gates, columns of grad_gates, and segments: (column of grad_gates, gate, how many,
+        Slots of gates, those where nothing is saved, the first of the input's part, columns of
+        grad_gates and of grad_unit_params, and segments: (column of grad_gates, gate, how many,
         phase) of gates whose recurrent parts have their gradients side by side.
         """
 
@@ -229,11 +232,14 @@ class cuda:
         scratch: int,
         sizes: tuple[int, ...],
         rows: tuple[int, ...],
-        # gates, weight_hh, bias_ih, bias_hh, unit_params, cells, operand
+        # gates, weight_hh, bias_ih, bias_hh, unit_params, cells, operand, kept, raw, statistics,
+        # made (two)
         directions: tuple[tuple[int, ...], ...],
         y: tuple[int, int, int],
         initial: tuple[int, ...],
         final: tuple[int, ...],
+        # hidden_scale, zoneout (a state), rates (a state)
+        regularizers: tuple[int, tuple[tuple[int, ...], ...], tuple[float, ...]] | None,
         device: int,
         stream: int,
         /,
@@ -247,13 +253,14 @@ class cuda:
         sizes: tuple[int, ...],
         rows: tuple[int, ...],
         # gates, weight_hh, unit_params, cells, grad_gates, operands (two), grad_states (two),
-        # grad_unit_params
+        # grad_unit_params, statistics, grad_normalized, made (two), state_operand, kept_state
         directions: tuple[tuple[int, ...], ...],
         y: tuple[int, int, int],
         grad_y: tuple[int, int, int],
         initial: tuple[int, ...],
         grad_final: tuple[int, ...],
         grad_initial: tuple[int, ...],
+        regularizers: tuple[int, tuple[tuple[int, ...], ...], tuple[float, ...]] | None,
         device: int,
         stream: int,
         /,

@@ -179,7 +179,7 @@ inline void read_state_gradients(int cell, const py::object& given, BackwardArgs
 }
 
 /// The address of the scale of h, then masks and rates of zoneout.
-inline Regularizers read_regularizers(int cell, const LayerShape& shape, bool saving, const py::object& given) {
+inline Regularizers read_regularizers(int cell, const py::object& given) {
   Regularizers read{};
   if (!given.is_none()) {
     const char* const what = "regularizers must hold an address, zoneout's masks and its rates, one a state";
@@ -195,6 +195,11 @@ inline Regularizers read_regularizers(int cell, const LayerShape& shape, bool sa
       read.zoneout_rate[i] = rates[i];
     }
   }
+  return read;
+}
+
+inline Regularizers read_regularizers(int cell, const LayerShape& shape, bool saving, const py::object& given) {
+  const Regularizers read = read_regularizers(cell, given);
   need(!saving || shape.zoneout == read.any_zoneout(), "sizes must tell of zoneout, which the reserve has room for");
   return read;
 }

@@ -44,7 +44,8 @@ inline void read_recurrent_sizes(int cell, int number, const py::tuple& sizes, s
 
 inline cuda::Forward read_recurrent_forward(int cell, int number, const py::tuple& sizes, const py::tuple& rows,
                                             const py::tuple& directions, const py::tuple& y, const py::tuple& initial,
-                                            const py::tuple& final_states, const int64_t** offsets) {
+                                            const py::tuple& final_states, const py::object& regularizers,
+                                            const int64_t** offsets) {
   read_recurrent_sizes(cell, number, sizes, 5);
   cuda::Forward call{};
   call.rows = read_step_rows(integer(sizes, 0), integer(sizes, 1), rows, offsets);
@@ -54,22 +55,36 @@ inline cuda::Forward read_recurrent_forward(int cell, int number, const py::tupl
   need_size(directions, size_t(call.directions), "directions must hold one tuple each");
   for (int d = 0; d < call.directions; ++d) {
     const py::tuple t = directions[size_t(d)];
-    need_size(t, 8, "a direction must hold gates, weight_hh, both biases, unit_params, cells, operand and kept");
-    call.direction[d] = {address(t, 0), address(t, 1), address(t, 2), address(t, 3),
-                         address(t, 4), address(t, 5), address(t, 6), address(t, 7)};
+    need_size(t, 12,
+              "a direction must hold gates, weight_hh, both biases, unit_params, cells, operand, kept, raw, statistics "
+              "and two states before zoneout");
+    call.direction[d] = {address(t, 0),
+                         address(t, 1),
+                         address(t, 2),
+                         address(t, 3),
+                         address(t, 4),
+                         address(t, 5),
+                         address(t, 6),
+                         address(t, 7),
+                         address(t, 8),
+                         address(t, 9),
+                         {address(t, 10), address(t, 11)}};
     need(!is_half(number) || call.direction[d].kept, "the halves need memory for h");
+    need(!cell_traits(cell).normalizes_gates || call.direction[d].raw, "the cell needs memory for its products");
   }
   call.y = read_step_array(y);
   const int states = cell_traits(cell).states;
   read_states(initial, states, call.initial, "initial must hold one address a state");
   read_states(final_states, states, call.final_states, "final must hold one address a state");
+  call.regularizers = read_regularizers(cell, regularizers);
   return call;
 }
 
 inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tuple& sizes, const py::tuple& rows,
                                               const py::tuple& directions, const py::tuple& y, const py::tuple& grad_y,
                                               const py::tuple& initial, const py::tuple& grad_final,
-                                              const py::tuple& grad_initial, const int64_t** offsets) {
+                                              const py::tuple& grad_initial, const py::object& regularizers,
+                                              const int64_t** offsets) {
   read_recurrent_sizes(cell, number, sizes, 4);
   cuda::Backward call{};
   call.rows = read_step_rows(integer(sizes, 0), integer(sizes, 1), rows, offsets);
@@ -78,9 +93,10 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
   need_size(directions, size_t(call.directions), "directions must hold one tuple each");
   for (int d = 0; d < call.directions; ++d) {
     const py::tuple t = directions[size_t(d)];
-    need_size(t, 10,
-              "a direction must hold gates, weight_hh, unit_params, cells, grad_gates, two operands, two "
-              "gradients of states and grad_unit_params");
+    need_size(t, 16,
+              "a direction must hold gates, weight_hh, unit_params, cells, grad_gates, two operands, two gradients of "
+              "states, grad_unit_params, statistics, grad_normalized, two states before zoneout, state_operand and "
+              "kept_state");
     call.direction[d] = {address(t, 0),
                          address(t, 1),
                          address(t, 2),
@@ -88,7 +104,12 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
                          address(t, 4),
                          {address(t, 5), address(t, 6)},
                          {address(t, 7), address(t, 8)},
-                         address(t, 9)};
+                         address(t, 9),
+                         address(t, 10),
+                         address(t, 11),
+                         {address(t, 12), address(t, 13)},
+                         address(t, 14),
+                         address(t, 15)};
   }
   call.y = read_step_array(y);
   call.d_y = read_step_array(grad_y);
@@ -96,6 +117,7 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
   read_states(initial, states, call.initial, "initial must hold one address a state");
   read_states(grad_final, states, call.d_final, "grad_final must hold one address a state");
   read_states(grad_initial, states, call.d_initial, "grad_initial must hold one address a state");
+  call.regularizers = read_regularizers(cell, regularizers);
   return call;
 }
 
@@ -133,29 +155,31 @@ inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
   m.def("round_to_tf32", [engine](int count, uintptr_t values, int device, uintptr_t stream) {
     engine().round_to_tf32(count, reinterpret_cast<float*>(values), device, reinterpret_cast<void*>(stream));
   });
-  m.def("forward", [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
-                            const py::tuple& rows, const py::tuple& directions, const py::tuple& y,
-                            const py::tuple& initial, const py::tuple& final_states, int device, uintptr_t stream) {
-    cuda::Running how{plan.placement, reinterpret_cast<void*>(scratch), nullptr, device,
-                      reinterpret_cast<void*>(stream)};
-    const cuda::Forward call =
-        read_recurrent_forward(cell, number, sizes, rows, directions, y, initial, final_states, &how.offsets);
-    need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, false);
-    const py::gil_scoped_release release;
-    engine().forward(cell, number, call, how);
-  });
-  m.def("backward", [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
-                             const py::tuple& rows, const py::tuple& directions, const py::tuple& y,
-                             const py::tuple& grad_y, const py::tuple& initial, const py::tuple& grad_final,
-                             const py::tuple& grad_initial, int device, uintptr_t stream) {
-    cuda::Running how{plan.placement, reinterpret_cast<void*>(scratch), nullptr, device,
-                      reinterpret_cast<void*>(stream)};
-    const cuda::Backward call = read_recurrent_backward(cell, number, sizes, rows, directions, y, grad_y, initial,
-                                                        grad_final, grad_initial, &how.offsets);
-    need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, true);
-    const py::gil_scoped_release release;
-    engine().backward(cell, number, call, how);
-  });
+  m.def("forward",
+        [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
+                 const py::tuple& rows, const py::tuple& directions, const py::tuple& y, const py::tuple& initial,
+                 const py::tuple& final_states, const py::object& regularizers, int device, uintptr_t stream) {
+          cuda::Running how{plan.placement, reinterpret_cast<void*>(scratch), nullptr, device,
+                            reinterpret_cast<void*>(stream)};
+          const cuda::Forward call = read_recurrent_forward(cell, number, sizes, rows, directions, y, initial,
+                                                            final_states, regularizers, &how.offsets);
+          need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, false);
+          const py::gil_scoped_release release;
+          engine().forward(cell, number, call, how);
+        });
+  m.def("backward",
+        [engine](int cell, int number, const cuda::Plan& plan, uintptr_t scratch, const py::tuple& sizes,
+                 const py::tuple& rows, const py::tuple& directions, const py::tuple& y, const py::tuple& grad_y,
+                 const py::tuple& initial, const py::tuple& grad_final, const py::tuple& grad_initial,
+                 const py::object& regularizers, int device, uintptr_t stream) {
+          cuda::Running how{plan.placement, reinterpret_cast<void*>(scratch), nullptr, device,
+                            reinterpret_cast<void*>(stream)};
+          const cuda::Backward call = read_recurrent_backward(cell, number, sizes, rows, directions, y, grad_y, initial,
+                                                              grad_final, grad_initial, regularizers, &how.offsets);
+          need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, true);
+          const py::gil_scoped_release release;
+          engine().backward(cell, number, call, how);
+        });
 }
 
 }  // namespace fastrnn

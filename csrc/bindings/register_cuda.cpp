@@ -101,7 +101,8 @@ void register_cuda(py::module_& m) {
       const cuda::Segment& s = columns.segments[i];
       segments.append(py::make_tuple(s.column, s.gate, s.count, s.phase));
     }
-    return py::make_tuple(columns.slots, columns.gradients, segments);
+    return py::make_tuple(columns.slots, columns.working, columns.input, columns.gradients, columns.unit_gradients,
+                          segments);
   });
   define_recurrent(c, &cuda::engine);
 }

@@ -14,6 +14,7 @@ constexpr CellTraits traits_of() {
           Cell::kStates,
           Cell::kUnitParams,
           Cell::kPhases,
+          Cell::kReserve,
           kSavedValues<Cell>,
           {Cell::kPhaseGates[0], Cell::kPhases > 1 ? Cell::kPhaseGates[Cell::kPhases - 1] : 0},
           {Cell::kPhaseSplit[0], Cell::kPhases > 1 ? Cell::kPhaseSplit[Cell::kPhases - 1] : 0},

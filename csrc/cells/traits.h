@@ -8,7 +8,7 @@ struct CellTraits {
   const char* gate_names;
   const char* unit_params_name;
   int gates, states, unit_params, phases;
-  int saved;  // values a unit saves for backward
+  int reserve, saved;  // values a unit saves for backward: the equations', all of them
   int phase_gates[2], phase_split[2];
   bool hidden_carry, normalizes_gates, normalizes_state, operand_has_state, takes_pairs;
 

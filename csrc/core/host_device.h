@@ -3,8 +3,10 @@
 
 #if defined(__CUDACC__)
 #define FASTRNN_HD __host__ __device__ __forceinline__
+#define FASTRNN_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__) || defined(__clang__)
 #define FASTRNN_HD inline __attribute__((always_inline))
+#define FASTRNN_UNROLL _Pragma("GCC unroll 16")
 #else
 #error "fastrnn needs GCC or Clang: the kernels use their vector extensions"
 #endif

@@ -3,6 +3,7 @@
 // of the two normalizations needs sums over a row before it can go on; threads that own units add up those of each
 // other's blocks, always in the same order.
 
+#include "cells/normalized_gates.h"
 #include "cpu/backward.h"
 
 namespace fastrnn {
@@ -50,7 +51,7 @@ template <class Cell, class T, class Product>
 auto BackwardPass<Cell, T, Product>::normalized_state(int64_t row, int64_t unit) const -> V {
   const T* const state = regularizers_.any_zoneout() ? candidates(1) : states_after(step_);
   const T* const of = statistics(steps_.first(time_) + row);
-  return (V::load(state + row * plan_.layout.padded + unit) - V(of[2])) * V(of[3]);
+  return normalized(V::load(state + row * plan_.layout.padded + unit), V(of[2]), V(of[3]));
 }
 
 template <class Cell, class T, class Product>
@@ -100,7 +101,7 @@ void BackwardPass<Cell, T, Product>::normalized_gate_gradients(int64_t row) {
         next[0] = normalized_state(row, unit);
         d_next[1] = d_next[1] + of_state(V::load(base_ + plan_.d_norm + row * padded + unit), next[0]);
       }
-      Pack<V, kGates> d_a, d_input;
+      Pack<V, kGates> d_a;
       Pack<V, kSplit> d_x;
       Pack<V, Cell::kUnitParams> unused;
       Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_x, unused);
@@ -108,21 +109,22 @@ void BackwardPass<Cell, T, Product>::normalized_gate_gradients(int64_t row) {
       store_previous(row, unit, d_prev, d_kept, reset);
       store_scaled(it.prev[0], row, unit, units);
 
-      const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
+      const T* const values = saved_values(saved, block) + Cell::kReserve * W;
       T* const d_params = d_unit_params(chunk, block);
-      V sum(T(0)), product(T(0));
-      Pack<V, kGates> d_n;
+      if (units < W) {
+#pragma GCC unroll 8
+        for (int g = 0; g < kGates; ++g) d_a[g] = keep_first(d_a[g], units);
+      }
+      const Pack<V, kGates> d_input = gradients_of_input<Cell, V>(d_a, d_x);
+      Pack<V, kGates> of_hidden;
 #pragma GCC unroll 8
       for (int g = 0; g < kGates; ++g) {
-        if (units < W) d_a[g] = keep_first(d_a[g], units);
-        d_input[g] = g < kGates - kSplit ? d_a[g] : d_x[g - (kGates - kSplit)];
-        const V of_input = V::load(normalized + g * W), of_hidden = V::load(normalized + (kGates + g) * W);
-        (d_input[g] * of_input).store(d_params + g * W);
-        (d_a[g] * of_hidden).store(d_params + (kGates + g) * W);
-        d_n[g] = d_a[g] * it.params[kGates + g];
-        sum = sum + d_n[g];
-        product = fma(d_n[g], of_hidden, product);
+        of_hidden[g] = V::load(values + (kGates + g) * W);
+        (d_input[g] * V::load(values + g * W)).store(d_params + g * W);
+        (d_a[g] * of_hidden[g]).store(d_params + (kGates + g) * W);
       }
+      V sum(T(0)), product(T(0));
+      const Pack<V, kGates> d_n = unscale_gradients<Cell, 1, V>(it.params, d_a, of_hidden, sum, product);
       store_gates<kGates>(d_a, units, base_ + plan_.d_bias_h[set_] + (chunk * padded + unit) * kGates);
       store_gates<kGates>(d_input, units, base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + unit * kGates);
       store_gates<kGates>(d_n, units, base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + unit * kGates);
@@ -160,27 +162,30 @@ void BackwardPass<Cell, T, Product>::normalize_input_gradients() {
     for (int64_t block = 0; block < plan_.layout.blocks; ++block) {
       const int units = clip_lanes(s.hidden - block * W, W);
       const T* const params = base_ + plan_.unit_params + block * Cell::kUnitParams * W;
-      const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
-      V sum(T(0)), product(T(0));
+      const T* const values = saved_values(saved, block) + Cell::kReserve * W;
+      Pack<V, Cell::kUnitParams> scales;
+      Pack<V, kGates> d, n;
 #pragma GCC unroll 8
       for (int g = 0; g < kGates; ++g) {
-        T* const at = row + (block * kGates + g) * W;
-        const V d_n = V::load(at) * V::load(params + g * W);
-        d_n.store(at);
-        sum = sum + d_n;
-        product = fma(d_n, V::load(normalized + g * W), product);
+        scales[g] = V::load(params + g * W);
+        d[g] = V::load(row + (block * kGates + g) * W);
+        n[g] = V::load(values + g * W);
       }
+      V sum(T(0)), product(T(0));
+      d = unscale_gradients<Cell, 0, V>(scales, d, n, sum, product);
+#pragma GCC unroll 8
+      for (int g = 0; g < kGates; ++g) d[g].store(row + (block * kGates + g) * W);
       sums[0] = sums[0] + (units < W ? keep_first(sum, units) : sum);
       sums[1] = sums[1] + (units < W ? keep_first(product, units) : product);
     }
     const T size = T(s.hidden) * T(kGates);
     const NormGradient<T> of{statistics(saved)[0], sum_of_lanes(sums[0]) / size, sum_of_lanes(sums[1]) / size};
     for (int64_t block = 0; block < plan_.layout.blocks; ++block) {
-      const T* const normalized = saved_values(saved, block) + Cell::kReserve * W;
+      const T* const values = saved_values(saved, block) + Cell::kReserve * W;
       T* const at = row + block * kGates * W;
       Pack<V, kGates> result;
 #pragma GCC unroll 8
-      for (int g = 0; g < kGates; ++g) result[g] = of(V::load(at + g * W), V::load(normalized + g * W));
+      for (int g = 0; g < kGates; ++g) result[g] = of(V::load(at + g * W), V::load(values + g * W));
       store_gates<kGates>(result, clip_lanes(s.hidden - block * W, W), at);
     }
   }

@@ -472,7 +472,7 @@ class ForwardPass {
         if (saving_) next[k].store(candidates(k) + row * plan_.layout.padded + unit);
         if (!regularizers_.zones_out(k)) continue;
         const V kept = regularizers_.kept(k, time_, row, unit, units);
-        next[k] = fma(kept, prev[k], (V(T(1)) - kept) * next[k]);  // exact where kept is 0 or 1
+        next[k] = zoned(kept, prev[k], next[k]);
       }
     }
     next[0].store_partial(y_row(time_, row) + unit, units);

@@ -1,6 +1,7 @@
 #pragma once
 // A step of the forward pass where pre-activations are normalized: from whole rows of products to the new states.
 
+#include "cells/normalized_gates.h"
 #include "cpu/forward.h"
 
 namespace fastrnn {
@@ -80,22 +81,18 @@ void ForwardPass<Cell, T, Product>::apply_normalized(int64_t row) {
     T* const gates = gates_row(time_, row) + block * plan_.slots * W;
     const Pack<V, Cell::kUnitParams> params = unit_params(block);
     const Pack<V, Cell::kStates> prev = states_before(row, unit, units);
-    Pack<V, kGates> a;
-    Pack<V, kSplit> x;
+    Pack<V, kGates> of_input, of_hidden, bias, a;
+    Pack<V, kSplit> split_bias, x;
 #pragma GCC unroll 8
     for (int g = 0; g < kGates; ++g) {
-      const V n = (V::load(raw + (block * kGates + g) * W) - V(of.mean)) * V(of.scale);
-      if (saving_) n.store(gates + (Cell::kReserve + kGates + g) * W);
-      const V input = fma(params[g], V::load(gates + (input_slot_ + g) * W),
-                          V::load(base_ + plan_.norm_bias + (block * kGates + g) * W));
-      if (g < kGates - kSplit) {
-        a[g] = fma(params[kGates + g], n, input);
-      } else {
-        const int split = g - (kGates - kSplit);
-        a[g] = fma(params[kGates + g], n, V::load(base_ + plan_.norm_split_bias + (block * kSplit + split) * W));
-        x[split] = input;
-      }
+      of_hidden[g] = normalized(V::load(raw + (block * kGates + g) * W), V(of.mean), V(of.scale));
+      if (saving_) of_hidden[g].store(gates + (Cell::kReserve + kGates + g) * W);
+      of_input[g] = V::load(gates + (input_slot_ + g) * W);
+      bias[g] = V::load(base_ + plan_.norm_bias + (block * kGates + g) * W);
     }
+#pragma GCC unroll 8
+    for (int g = 0; g < kSplit; ++g) split_bias[g] = V::load(base_ + plan_.norm_split_bias + (block * kSplit + g) * W);
+    scale_gates<Cell, V>(params, of_input, of_hidden, bias, split_bias, a, x);
     Pack<V, Cell::kStates> next;
     Pack<V, Cell::kReserve> reserve;
     Cell::template forward<V>(a, x, params, prev, next, reserve);
@@ -134,7 +131,8 @@ void ForwardPass<Cell, T, Product>::apply_output(int64_t row) {
       for (int i = 0; i < Cell::kReserve; ++i) reserve[i] = V::load(gates + i * W);
       Pack<V, Cell::kStates> next;
       next[1] = V::load(candidate_row(row) + unit);
-      next[0] = Cell::template forward_output<V>(reserve, unit_params(block), (next[1] - V(of.mean)) * V(of.scale));
+      next[0] =
+          Cell::template forward_output<V>(reserve, unit_params(block), normalized(next[1], V(of.mean), V(of.scale)));
       store_states(next, states_before(row, unit, units), row, unit, units);
     }
   }

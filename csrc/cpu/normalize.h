@@ -3,6 +3,7 @@
 // kCount registers each belong to the row, and of the last block's lanes those of the units that exist.
 
 #include "cpu/tiling.h"
+#include "math/normalization.h"
 
 namespace fastrnn {
 namespace FASTRNN_ISA {
@@ -65,7 +66,7 @@ __attribute__((noinline)) RowStatistics<T> row_statistics(const T* row, const Ro
     const V centered = x - V(mean);
     return centered * centered;
   });
-  return {mean, T(1) / T(__builtin_sqrt(squares / shape.size() + epsilon))};
+  return {mean, scale_of_row(squares, shape.size(), epsilon)};
 }
 
 /// In place: (x - mean) / deviation; returns 1 / deviation.
@@ -78,19 +79,18 @@ __attribute__((noinline)) T normalize_row(T* row, const RowShape<T, kCount>& sha
 #pragma GCC unroll 8
     for (int i = 0; i < kCount; ++i) {
       T* const at = row + (block * shape.stride + i) * W;
-      ((V::load(at) - V(s.mean)) * V(s.scale)).store(at);
+      normalized(V::load(at), V(s.mean), V(s.scale)).store(at);
     }
   }
   return s.scale;
 }
 
-/// The gradient of x, given that of its normalized value n and both sums over the row, of d_n and of d_n n:
-///   d_x = scale (d_n - mean(d_n) - n mean(d_n n))
+/// normalization_gradient of a row.
 template <class T>
 struct NormGradient {
   T scale, mean, mean_product;
   FASTRNN_INLINE Vec<T> operator()(Vec<T> d_n, Vec<T> n) const {
-    return Vec<T>(scale) * (d_n - fma(n, Vec<T>(mean_product), Vec<T>(mean)));
+    return normalization_gradient(d_n, n, Vec<T>(scale), Vec<T>(mean), Vec<T>(mean_product));
   }
 };
 

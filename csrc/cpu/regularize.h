@@ -1,6 +1,7 @@
 #pragma once
 // Zoneout and variational dropout as both passes read them (core/layer.h).
 
+#include "cells/zoneout.h"
 #include "cpu/rows.h"
 
 namespace fastrnn {

@@ -25,6 +25,7 @@ struct PhaseView {
 
   /// Where a row of d_gates has the gradient of the recurrent part of gate k / H, unit k % H.
   FASTRNN_DEVICE static int64_t hidden_column(int64_t k, int64_t hidden) {
+    if (Cell::kNormalizesGates) return k + hidden * (Cell::kGates + kSplits);
     return k + hidden * (k < kJoint * hidden ? kFirstGate : Cell::kGates + kFirstSplit - kJoint);
   }
 };
@@ -34,8 +35,16 @@ struct CellView {
   static constexpr int kLast = Cell::kPhases - 1;
   using First = PhaseView<Cell, 0>;
   using Last = PhaseView<Cell, kLast>;
-  static constexpr int kSlots = Cell::kGates > Cell::kReserve ? Cell::kGates : Cell::kReserve;
-  static constexpr int kGradients = Cell::kGates + First::kSplits + (kLast ? Last::kSplits : 0);  // of d_gates, times H
+  /// Values of a unit in `gates`, where the call saves and where not, and the first of the input's part. With
+  /// normalized gates this stays beside the reserve.
+  static constexpr int kWorking = Cell::kGates > Cell::kReserve ? Cell::kGates : Cell::kReserve;
+  static constexpr int kSlots = Cell::kNormalizesGates ? kSavedValues<Cell> : kWorking;
+  static constexpr int kInput = Cell::kNormalizesGates ? Cell::kReserve : 0;
+  /// Of d_gates. With normalized gates those of the recurrent products come last.
+  static constexpr int kSplits = First::kSplits + (kLast ? Last::kSplits : 0), kProducts = Cell::kGates + kSplits;
+  static constexpr int kGradients = kProducts + (Cell::kNormalizesGates ? Cell::kGates : 0);
+  /// Of d_unit_params: with normalized gates those of biases come after the parameters.
+  static constexpr int kUnitGradients = Cell::kUnitParams + (Cell::kNormalizesGates ? kProducts : 0);
 };
 
 /// N values of one unit, H apart.
@@ -74,8 +83,15 @@ FASTRNN_DEVICE const T* hidden_before(const Call& call, int64_t t, int b, int d)
 }
 
 /// Whether a step needs what h was before it was rounded.
+template <class Cell, class T, class Call>
+FASTRNN_DEVICE bool keeps_hidden(const Call& call) {
+  return kRounds<T> && (Cell::kHiddenCarry || call.regularizers.zones_out(0));
+}
 template <class Cell, class T>
-constexpr bool kKeepsHidden = kRounds<T> && Cell::kHiddenCarry;
+FASTRNN_DEVICE void keep_hidden(const Forward& call, int d, int b, int u, Value<T> hidden) {
+  if (keeps_hidden<Cell, T>(call))
+    static_cast<Compute<T>*>(call.direction[d].kept)[int64_t(b) * call.hidden + u] = hidden.v;
+}
 
 /// All states of unit u before row b of time t; `running` where only the latest cell states are kept. `hidden`: the
 /// latest h before rounding, or null.
@@ -88,7 +104,7 @@ FASTRNN_DEVICE Pack<Value<T>, Cell::kStates> states_before(const Call& call, con
   const Before from = before(call.rows, t, b, d);
   const T* const h = hidden_before<T>(call, t, b, d);
   states[0] = h ? load_number(h + u) : Value<T>(0);
-  if (kKeepsHidden<Cell, T> && hidden && from.kind == Before::kRow) states[0] = load_number(hidden + b * H + u);
+  if (keeps_hidden<Cell, T>(call) && hidden && from.kind == Before::kRow) states[0] = load_number(hidden + b * H + u);
   if constexpr (Cell::kStates > 1) {
     states[1] = Value<T>(0);
     if (from.kind == Before::kRow)

@@ -11,13 +11,9 @@ namespace FASTRNN_BACKEND {
 
 struct Workspace;
 
-/// Whether the kernels know all that the cell needs. The others are left to torch's operations.
+/// Whether the persistent kernels know the cell; where not, its plans are stepwise.
 template <class Cell>
-constexpr const char* refusal_of() {
-  if (Cell::kNormalizesGates || Cell::kNormalizesState) return "the CUDA engine has no layer normalization yet";
-  if (Cell::kOperandHasState) return "the CUDA engine has no products with further states yet";
-  return nullptr;
-}
+constexpr bool kPersistent = !Cell::kNormalizesGates && !Cell::kNormalizesState && !Cell::kOperandHasState;
 
 /// T: what the arrays of the call hold. Instantiated where FASTRNN_STEPWISE and FASTRNN_PERSISTENT say so.
 template <class T, class Call>

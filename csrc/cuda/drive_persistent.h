@@ -27,7 +27,9 @@ struct Persistent<Backward> {
 
 template <class T, class Cell, class Call>
 void launch_persistent(const Call& call, const Placement& place, const Workspace& work, Stream stream) {
-  if constexpr (refusal_of<Cell>() == nullptr) {
+  if constexpr (!kPersistent<Cell>) {
+    throw cuda::LaunchRefused("the cell has no persistent kernels");
+  } else {
     LaunchShape shape;
     shape.blocks = place.blocks(call.directions);
     shape.threads = place.threads;

@@ -50,8 +50,11 @@ struct Segment {
 
 /// How the arrays of a call are laid out, in units of H; it follows from the cell's constants.
 struct Columns {
-  int slots;      // columns of gates
-  int gradients;  // of d_gates
+  int slots, working;  // columns of gates, where the call saves and where not
+  int input;           // where it saves, the first of the input's part; else that is 0
+  int gradients;       // of d_gates
+  int unit_gradients;  // of d_unit_params; after those of the parameters, where biases are not summed by torch, theirs:
+                       // of the input's part of all gates, then of the recurrent part of split gates
   int num_segments;
   Segment segments[2 * kMaxPhases];
 };

@@ -45,7 +45,8 @@ FASTRNN_DEVICE void fill_operand(const Forward& call, const Placement& place, co
     if (from.kind == Before::kRow) continue;
     const T* const initial = from.kind == Before::kInitial ? static_cast<const T*>(call.initial[0]) : nullptr;
     operand[int64_t(row) * place.operand_pitch + k] =
-        initial ? initial[(int64_t(d) * call.rows.batch + b) * H + k] : T{};
+        initial ? scaled_number(initial + (int64_t(d) * call.rows.batch + b) * H + k, hidden_scale<T>(call, d, b, k))
+                : T{};
   }
   sync_block();
 }
@@ -78,6 +79,7 @@ forward_persistent(Forward call, Placement place, Workspace work) {
   const UnitBias<Cell, T, 0> bias(call, d, u);
   const UnitBias<Cell, T, kLast> bias_last(call, d, u);
   const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
+  const V scale = hidden_scale<T>(call, d, seat.owns ? b : 0, u);
   Pack<V, Cell::kStates> states{};
 
   int round = 0;
@@ -112,7 +114,7 @@ forward_persistent(Forward call, Placement place, Workspace work) {
       if (active) {
         const auto sums = sums_of<Cell::kPhaseGates[0]>(place, shared, 0, seat.row, seat.unit);
         const V value = forward_unit<Cell, T, 0>(gates, bias, params, sums, prev, next, reserve);
-        exchange.publish(round + 1, seat.row, u, value.v);
+        exchange.publish(round + 1, seat.row, u, Cell::kOperandOfHidden ? (value * scale).v : value.v);
       }
       if (!exchange.finish(++round, rows, H)) return;
       weights[kLast].multiply(place, shared, streamed(), kLast, exchange.operand(round), rows);
@@ -122,8 +124,9 @@ forward_persistent(Forward call, Placement place, Workspace work) {
     }
     if (active) {
       const auto sums = sums_of<Cell::kPhaseGates[kLast]>(place, shared, kLast, seat.row, seat.unit);
-      const V value = forward_unit<Cell, T, kLast>(gates_last, bias_last, params, sums, prev, next, reserve);
-      if (!ends) exchange.publish(round + 1, seat.row, u, value.v);
+      forward_unit<Cell, T, kLast>(gates_last, bias_last, params, sums, prev, next, reserve);
+      zone_out<Cell, T>(call, d, t, b, u, prev, next);
+      if (!ends) exchange.publish(round + 1, seat.row, u, (next[0] * scale).v);
       if (call.saving) store_reserve<Cell, T>(call, d, row, u, reserve);
       Compute<T>* const cells = static_cast<Compute<T>*>(own.cells);
       store_states<Cell, T>(call, d, t, b, u, cells + (call.saving ? row : b) * H + u, next);
@@ -179,7 +182,8 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     Pack<V, kLastGates> d_a{};
     Pack<V, kFirstGates> d_first{};
     if (was_active) {
-      if (!call.rows.resets_at(neighbor, b)) carry[0] = sums_of<1>(place, shared, 0, seat.row, seat.unit)[0] + carry[0];
+      const V sum = sums_of<1>(place, shared, 0, seat.row, seat.unit)[0];
+      if (!call.rows.resets_at(neighbor, b)) carry[0] = sum * hidden_scale<T>(call, d, b, u) + carry[0];
     } else if (active) {
 #pragma unroll
       for (int k = 0; k < Cell::kStates; ++k)

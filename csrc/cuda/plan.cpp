@@ -36,8 +36,9 @@ void set_products(const CellTraits& cell, const Problem& problem, Placement& pla
   place.sums_adjoin = problem.backward;
   for (int phase = 0; phase < kMaxPhases; ++phase) {
     const int gates = phase < cell.phases ? cell.phase_gates[phase] : 0;
-    place.outputs[phase] = gates == 0 ? 0 : problem.backward ? 1 : gates;
-    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : problem.hidden;
+    const int states = cell.operand_states();
+    place.outputs[phase] = gates == 0 ? 0 : problem.backward ? states : gates;
+    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : states * problem.hidden;
     place.row_groups[phase] = place.k_slices[phase] = 0;
   }
 }
@@ -200,8 +201,18 @@ double persistent_cycles(const DeviceCaps& device, const Problem& problem, const
   return cycles * divide_up(place.blocks(problem.directions), together);
 }
 
-double stepwise_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place, const Costs& cost) {
-  double cycles = 0;
+/// With normalized gates a second launch, which goes over each row three times.
+double normalization_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
+                            const Costs& cost) {
+  if (!cell.normalizes_gates) return 0;
+  const double bytes = 3.0 * cell.gates * problem.hidden * itemsize_of(problem.number);
+  return cost.launch + 4 * cost.pointwise +
+         bytes / cost.l2_bytes * divide_up(int64_t(problem.batch) * problem.directions, device.multiprocessors);
+}
+
+double stepwise_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const Placement& place,
+                       const Costs& cost) {
+  double cycles = normalization_cycles(device, cell, problem, cost);
   for (int phase = 0; phase < place.phases; ++phase) {
     const int blocks = divide_up(problem.hidden, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
     const double itemsize = place.itemsize;
@@ -248,16 +259,20 @@ class Planner {
  public:
   Planner(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const PlanOverride& only)
       : device_(device),
+        cell_(cell),
         problem_(problem),
         only_(only),
         shared_bytes_(only.shared > 0 ? std::min(device.shared_per_block, only.shared << 10)
                                       : device.shared_per_block) {
     set_products(cell, problem, stepwise_.placement);
-    stepwise_.microseconds = stepwise_cycles(device, problem, stepwise_.placement, costs_) / costs_.gigahertz / 1e3;
+    stepwise_.microseconds =
+        stepwise_cycles(device, cell, problem, stepwise_.placement, costs_) / costs_.gigahertz / 1e3;
   }
 
   Plan run() {
     if (only_.mode == int(Mode::kStepwise)) return settle("as asked for");
+    if (cell_.normalizes_gates) return settle("cells with layer normalization have no persistent kernels");
+    if (cell_.operand_has_state) return settle("cells whose products take c have no persistent kernels");
     if (problem_.number == kFloat64) return settle("float64 has no persistent kernels");
     if (wanted(Mode::kBlock)) try_slices(Mode::kBlock, 1);
     for (int size = 2; size <= device_.max_cluster && wanted(Mode::kCluster); size *= 2)
@@ -327,6 +342,7 @@ class Planner {
   }
 
   const DeviceCaps& device_;
+  const CellTraits& cell_;
   const Problem& problem_;
   const PlanOverride& only_;
   const int shared_bytes_;

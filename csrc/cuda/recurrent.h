@@ -3,8 +3,9 @@
 // all steps (the input's with its weights, the gradients of all weights and of the input) are the caller's, through
 // torch. All addresses are the device's unless they say otherwise; whoever fills it owns the memory.
 //
-// Arrays hold numbers of the call's type, of 16 bits for the halves, but for cells, kept, d_states and d_unit_params:
-// those are of the type that is computed in (storage.h).
+// Arrays hold numbers of the call's type, of 16 bits for the halves, but for cells, kept, raw, statistics, made,
+// d_states, d_unit_params, d_normalized, kept_state and regularizers: those are of the type that is computed in
+// (storage.h).
 
 #include <stdint.h>
 
@@ -46,13 +47,19 @@ struct StepArray {
   }
 };
 
-/// slots = max(gates, reserve) of the cell; a row's value k of unit u is at [row, k * H + u].
+/// What a row of a cell with normalized gates leaves for backward beside its values.
+enum RowStatistic : int { kInputScale, kHiddenScale, kStateMean, kStateScale, kRowStatistics };
+
+/// For slots, gradients and unit gradients see Columns (engine.h); a row's value k of unit u is at [row, k * H + u].
 struct ForwardDirection {
   void* gates;  // [rows, slots * H]: x W_ih^T without bias; where the call saves, it leaves the cell's reserve there
   const void *weight_hh, *bias_ih, *bias_hh, *unit_params;  // both biases or none
   void* cells;    // saving: [rows, H], the cell state after each row; else scratch [B, H]; null for cells without
   void* operand;  // scratch [B, H], for cells of two phases
   void* kept;     // scratch [B, H], for the halves: h before rounding; then with two phases [reserve, B, H]
+  void* raw;      // scratch [B, (gates + 1) * H], for cells with normalized gates: products, and what becomes of them
+  void* statistics;        // for these, where the call saves: [rows, kRowStatistics]
+  void* made[kMaxStates];  // with zoneout, where the call saves: [rows, H], the states before it
 };
 
 struct Forward {
@@ -63,15 +70,21 @@ struct Forward {
   StepArray y;                      // [.., D * H]
   const void* initial[kMaxStates];  // [D, B, H] each; null: zeros
   void* final_states[kMaxStates];   // [D, B, H] each; rows of sequences without steps are left alone
+  Regularizers regularizers;
 };
 
 struct BackwardDirection {
   const void *gates, *weight_hh, *unit_params, *cells;  // as forward left them
-  void* d_gates;  // [rows, (gates + splits) * H], output: gradients of the input's part of all gates, then of the
-                  // recurrent part of those gates that keep it apart
+  void* d_gates;  // [rows, gradients * H], output: gradients of the input's part of all gates, then of the recurrent
+                  // part of those gates that keep it apart; then, with normalized gates, of the recurrent products
   void* operands[kMaxPhases];  // [rows, H] each, output: what the weights of each phase were multiplied with
   void* d_states[kMaxStates];  // scratch [B, H]: gradients on the way from step to step
-  void* d_unit_params;         // [B, P * H], output: each sequence's part; null where the cell has none
+  void* d_unit_params;         // [B, unit gradients * H], zeros at first: sums of parts; null where the cell has none
+  const void* statistics;      // as forward left them
+  void* d_normalized;          // scratch [B, gates * H], for cells with normalized gates
+  const void* made[kMaxStates];
+  void* state_operand;  // [rows, H], output, where products are with a further state: it, as operands[0] is h
+  void* kept_state;     // scratch [B, H], for these with zoneout
 };
 
 struct Backward {
@@ -82,6 +95,7 @@ struct Backward {
   StepArray y, d_y;                 // d_y.data may be null: zeros
   const void* d_final[kMaxStates];  // may be null: zeros
   void* d_initial[kMaxStates];      // null: not wanted; rows of sequences without steps are left alone
+  Regularizers regularizers;
 };
 
 }  // namespace cuda

@@ -23,13 +23,13 @@ struct Tile {
   }
 };
 
-/// For each pair of a unit and a row, kOutputs sums over the depth of weight(output, unit, k) * line(row)[column(k)]; a
-/// null line is zeros. weight gives a number to compute with, line what is stored. The sums of pair p come to thread p;
-/// those of a pair do not depend on how many blocks or rows there are. `weights_along`: whether neighbors in memory are
-/// neighbors in the depth, else they are neighboring units.
-template <class T, int kOutputs, bool weights_along, class Weight, class Line, class Column>
+/// For each pair of a unit and a row, kOutputs sums over the depth of weight(output, unit, k) * line(row).at(k), both
+/// numbers to compute with. The sums of pair p come to thread p; those of a pair do not depend on how many blocks or
+/// rows there are. `weights_along`: whether neighbors in memory are neighbors in the depth, else they are neighboring
+/// units.
+template <class T, int kOutputs, bool weights_along, class Weight, class Line>
 FASTRNN_DEVICE void multiply_tile(void* shared_memory, int depth, const Weight& weight, const Line& line,
-                                  const Column& column, Pack<Value<T>, kOutputs>& sums) {
+                                  Pack<Value<T>, kOutputs>& sums) {
   using V = Value<T>;
   using Shape = Tile<T>;
   constexpr int kDepth = Shape::kDepth, kPitch = Shape::kPitch, kUnits = Shape::kUnits;
@@ -40,9 +40,8 @@ FASTRNN_DEVICE void multiply_tile(void* shared_memory, int depth, const Weight& 
   const int unit = pair % kUnits, row = pair / kUnits;
   constexpr int kLines = Shape::kRows * kDepth / Shape::kThreads;  // that a thread copies an element of
   static_assert(Shape::kThreads % kDepth == 0, "a thread keeps to one k of a piece");
-  const T* lines[kLines];
-#pragma unroll
-  for (int i = 0; i < kLines; ++i) lines[i] = line(me / kDepth + i * (Shape::kThreads / kDepth));
+  static_assert(kLines == 2, "of these");
+  const decltype(line(0)) lines[kLines] = {line(me / kDepth), line(me / kDepth + Shape::kThreads / kDepth)};
 #pragma unroll
   for (int r = 0; r < kOutputs; ++r) sums[r] = V(0);
   for (int start = 0; start < depth; start += kDepth) {
@@ -53,11 +52,9 @@ FASTRNN_DEVICE void multiply_tile(void* shared_memory, int depth, const Weight& 
     }
     const int k_of_mine = me % kDepth;
 #pragma unroll
-    for (int i = 0; i < kLines; ++i) {
-      const bool there = lines[i] && start + k_of_mine < depth;
+    for (int i = 0; i < kLines; ++i)
       operands[(me / kDepth + i * (Shape::kThreads / kDepth)) * kPitch + k_of_mine] =
-          there ? load_number(lines[i] + column(start + k_of_mine)).v : 0;
-    }
+          start + k_of_mine < depth ? lines[i].at(start + k_of_mine).v : 0;
     sync_block();
     constexpr int kPart = kDepth / Shape::kSlices;
 #pragma unroll

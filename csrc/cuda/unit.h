@@ -2,7 +2,7 @@
 // A cell's equations on one unit of one row, with what they read and leave behind: the same in every kernel, which
 // only differ in how they come by the sums of the recurrent product.
 
-#include "cuda/cell_view.h"
+#include "cuda/regularize.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
@@ -117,9 +117,35 @@ FASTRNN_DEVICE UnitBefore<Cell, T> load_unit(const Backward& call, int d, int64_
   unit.prev = states_before<Cell, T>(call, cells, nullptr, false, t, b, u, d);
   unit.next[0] = load_number(static_cast<const T*>(call.y.data) + call.y.offset(call.rows, t, b) + d * H + u);
   if constexpr (Cell::kStates > 1) unit.next[1] = V(cells[row * H + u]);
+  if (call.regularizers.any_zoneout()) {
+#pragma unroll
+    for (int k = 0; k < Cell::kStates; ++k) unit.next[k] = V(static_cast<const Compute<T>*>(own.made[k])[row * H + u]);
+  }
   const T* const d_y = static_cast<const T*>(call.d_y.data);
   unit.d_y = d_y ? load_number(d_y + call.d_y.offset(call.rows, t, b) + d * H + u) : V(0);
   return unit;
+}
+
+/// What the weights of the first phase have met, for their gradients.
+template <class Cell, class T>
+FASTRNN_DEVICE void store_operand(const Backward& call, int d, int64_t row, int b, int u,
+                                  const Pack<Value<T>, Cell::kStates>& prev) {
+  const BackwardDirection& own = call.direction[d];
+  const int64_t at = row * call.hidden + u;
+  store_number(static_cast<T*>(own.operands[0]) + at, prev[0] * hidden_scale<T>(call, d, b, u));
+  if constexpr (Cell::kOperandHasState) store_number(static_cast<T*>(own.state_operand) + at, prev[1]);
+}
+
+/// The gradients of the states before a row, as far as no product passes them on.
+template <class Cell, class T>
+FASTRNN_DEVICE Carry<Cell, T> carry_before(const Backward& call, int64_t t, int b,
+                                           const Pack<Value<T>, Cell::kStates>& d_prev,
+                                           const Pack<Value<T>, Cell::kStates>& d_kept) {
+  Carry<Cell, T> carry{};
+  if (call.rows.resets_at(t, b)) return carry;
+#pragma unroll
+  for (int k = 0; k < Cell::kStates; ++k) carry[k] = k > 0 || Cell::kHiddenCarry ? d_prev[k] + d_kept[k] : d_kept[k];
+  return carry;
 }
 
 /// The gradients of a phase's gates, into their columns of d_gates.
@@ -153,20 +179,21 @@ FASTRNN_DEVICE void backward_unit(const Backward& call, int d, int64_t t, int b,
   const int64_t H = call.hidden, row = call.rows.row(t, b);
   Pack<V, Cell::kStates> d_next = carry, d_prev{};
   if (call.d_y.data) d_next[0] = d_next[0] + unit.d_y;
+  const auto d_kept = take_kept<Cell, T>(call, d, t, b, u, d_next);
   Pack<V, View::Last::kSplits> d_x;
   if constexpr (Cell::kPhases == 2) {
     Cell::template backward<V>(unit.reserve, params, unit.prev, unit.next, d_next, d_prev, d_a, d_first, d_x, d_params);
-    store_number(static_cast<T*>(own.operands[1]) + row * H + u, Cell::template operand<V>(unit.reserve, unit.prev));
+    const V operand = Cell::template operand<V>(unit.reserve, unit.prev);
+    store_number(static_cast<T*>(own.operands[1]) + row * H + u, made_operand<Cell, T>(call, d, b, u, operand));
   } else {
     Cell::template backward<V>(unit.reserve, params, unit.prev, unit.next, d_next, d_prev, d_a, d_x, d_params);
   }
   store_gradients<Cell, T, View::kLast>(call, d, row, u, d_a, d_x);
-  store_number(static_cast<T*>(own.operands[0]) + row * H + u, unit.prev[0]);
-  const bool reset = call.rows.resets_at(t, b);
-#pragma unroll
-  for (int k = 0; k < Cell::kStates; ++k) {
-    const bool goes_on = !reset && (k > 0 || Cell::kHiddenCarry);
-    carry[k] = goes_on ? d_prev[k] : V(0);
+  store_operand<Cell, T>(call, d, row, b, u, unit.prev);
+  carry = carry_before<Cell, T>(call, t, b, d_prev, d_kept);
+  if constexpr (Cell::kOperandHasState) {  // the first phase goes on from here
+    carry[1] = d_prev[1];
+    if (call.regularizers.any_zoneout()) static_cast<Compute<T>*>(own.kept_state)[int64_t(b) * H + u] = d_kept[1].v;
   }
 }
 
@@ -180,9 +207,11 @@ FASTRNN_DEVICE void backward_operand_unit(const Backward& call, int d, int64_t t
   Pack<V, Cell::kPhaseSplit[0]> d_x;
   Pack<V, Cell::kUnitParams> d_params;
   Pack<V, Cell::kStates> d_prev = carry;
-  Cell::template backward_operand<V>(unit.reserve, params, unit.prev, d_operand, d_prev, d_first, d_x, d_params);
+  Cell::template backward_operand<V>(unit.reserve, params, unit.prev, made_operand<Cell, T>(call, d, b, u, d_operand),
+                                     d_prev, d_first, d_x, d_params);
   store_gradients<Cell, T, 0>(call, d, call.rows.row(t, b), u, d_first, d_x);
   if (Cell::kHiddenCarry && !call.rows.resets_at(t, b)) carry[0] = d_prev[0];
+  if constexpr (Cell::kOperandHasState) carry[1] = d_prev[1];
 }
 
 }  // namespace FASTRNN_BACKEND

@@ -15,13 +15,12 @@ from fastrnn._cuda.against_torch import left_to_torch
 from fastrnn._cuda.layer import apply_layer
 from fastrnn._cuda.plans import Engine, device_engine, emulated_engine, plan_of
 from fastrnn._cuda.precision import tf32_allowed
-from fastrnn._cuda.refusals import NO_REGULARIZERS, refuses
+from fastrnn._cuda.refusals import refuses
 from fastrnn._cuda.run import run_stack, run_step
 from fastrnn._cuda.switch import MODES, Only, enabled, plan_only, set_enabled
 
 __all__ = [
     "MODES",
-    "NO_REGULARIZERS",
     "Engine",
     "Only",
     "against_torch",

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fastrnn._cuda.forward import Saved
 from fastrnn._cuda.halves import compute_dtype, product, stored_weights
 from fastrnn._cuda.layouts import from_rows, new_state, per_direction, state_in, state_out, to_rows
+from fastrnn._cuda.noise import noise_of
+from fastrnn._cuda.plans import Columns
 from fastrnn._cuda.plans import columns as columns_of
-from fastrnn._cuda.shape import Shape, at
-from fastrnn._plan import engine_number
+from fastrnn._cuda.shape import Shape, at, at_of
+from fastrnn._plan import CELL_INFO, engine_number
+from fastrnn._regularizers import Regularizers
 
 __all__ = ["backward"]
 
@@ -22,8 +26,8 @@ def backward(
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
     y: Tensor,
-    gates: Tensor,
-    cells: Tensor | None,
+    saved: Saved,
+    regularizers: Regularizers | None,
     grad_y: Tensor | None,
     grad_final: Sequence[Tensor | None],
     wanted: Sequence[bool],
@@ -32,25 +36,37 @@ def backward(
     plan, H, D = shape.plan, shape.hidden_size, shape.num_directions
     columns, num_rows, states = columns_of(plan.cell), shape.num_rows, plan.num_states
     params = per_direction(plan, stored_weights(plan, x, weights))
-    num_unit_params = 0 if params[0][4] is None else params[0][4].shape[0]
+    wide = compute_dtype(x.dtype)
+    has_state = CELL_INFO[plan.cell]["num_operand_states"] == 2
     num_phases = 1 + max(segment[3] for segment in columns.segments)
     grad_gates = x.new_empty((D, num_rows, columns.gradients * H))
-    operands = x.new_empty((num_phases, D, num_rows, H))
-    wide = compute_dtype(x.dtype)
-    grad_states = x.new_empty((2, D, shape.batch_size, H), dtype=wide)
-    grad_units = x.new_zeros((D, shape.batch_size, num_unit_params, H), dtype=wide)
+    operands = x.new_empty((num_phases + has_state, D, num_rows, H))  # the further state comes last
+    grad_states = x.new_empty((2 + has_state, D, shape.batch_size, H), dtype=wide)
+    grad_units = grad_normalized = None
+    if columns.unit_gradients:
+        grad_units = x.new_zeros((D, shape.batch_size, columns.unit_gradients, H), dtype=wide)
+    if columns.normalizes:
+        size = (D, shape.batch_size, columns.num_gates * H)
+        grad_normalized = x.new_empty(size, dtype=wide)
+    noise = noise_of(shape, regularizers)
+    made = saved.made
     directions = [
         (
-            gates[d].data_ptr(),
+            saved.gates[d].data_ptr(),
             at(params[d][1]),
             at(params[d][4]),
-            0 if cells is None else cells[d].data_ptr(),
+            at_of(saved.cells, d),
             grad_gates[d].data_ptr(),
             operands[0, d].data_ptr(),
-            operands[-1, d].data_ptr(),
+            operands[num_phases - 1, d].data_ptr(),
             grad_states[0, d].data_ptr(),
             grad_states[1, d].data_ptr(),
-            grad_units[d].data_ptr() if num_unit_params else 0,
+            at_of(grad_units, d),
+            at_of(saved.statistics, d),
+            at_of(grad_normalized, d),
+            *(0 if made is None else made[k % len(made), d].data_ptr() for k in range(2)),
+            operands[-1, d].data_ptr(),
+            grad_states[-1, d].data_ptr(),
         )
         for d in range(D)
     ]
@@ -74,6 +90,7 @@ def backward(
         tuple(map(at, given)),
         tuple(map(at, given_final)),
         tuple(map(at, grad_initial)),
+        None if noise is None else noise.addresses(shape),
         x.device.index or 0,
         shape.engine.stream(x),
     )
@@ -99,22 +116,42 @@ def backward(
         if here[1]:
             found[1] = grad_hh = torch.empty_like(weight_hh, dtype=dtype)
             for column, gate, count, phase in columns.segments:
-                product(
-                    grads[:, column * H : (column + count) * H].t(),
-                    operands[phase, d],
-                    grad_hh[gate * H : (gate + count) * H],
-                )
+                # What met these weights, side by side.
+                met = [operands[phase, d]]
+                if has_state:
+                    met = [operands[0, d], operands[-1 if phase == 0 else phase, d]]
+                for k, operand in enumerate(met):
+                    product(
+                        grads[:, column * H : (column + count) * H].t(),
+                        operand,
+                        grad_hh[gate * H : (gate + count) * H, k * H : (k + 1) * H],
+                    )
+        units = None if grad_units is None else grad_units[d].sum(0).to(dtype)
         if params[d][2] is not None and (here[2] or here[3]):
-            sums = grads.sum(0, dtype=dtype)
-            found[2] = sums[: weight_ih.shape[0]]
-            found[3] = grad_bias = sums.new_empty(weight_ih.shape[0])
-            for column, gate, count, _ in columns.segments:
-                grad_bias[gate * H : (gate + count) * H] = sums[column * H : (column + count) * H]
-        if num_unit_params:
-            found[4] = grad_units[d].sum(0).to(dtype)
+            found[2:4] = _bias_gradients(columns, grads, units, H, dtype)
+        if units is not None:
+            found[4] = units[: columns.unit_params]
         count = plan.params_per_direction
         grad_weights += [g if want else None for g, want in zip(found[:count], here, strict=False)]
     if grad_x is not None:
         grad_x = from_rows(shape, grad_x, plan.x_layout, plan.x_shape)
     results = [None if grad is None else state_out(shape, grad) for grad in grad_initial]
     return (grad_x, *results, *[None] * (2 - states), *grad_weights)
+
+
+def _bias_gradients(
+    columns: Columns, grads: Tensor, units: Tensor | None, hidden_size: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Of bias_ih and bias_hh."""
+    rows = columns.num_gates * hidden_size
+    if columns.normalizes:  # the engine has summed them: what grads has comes before normalization
+        assert units is not None
+        sums = units[columns.unit_params :].flatten()
+        joint = 2 * rows - len(sums)  # of both biases alike
+        return sums[:rows], torch.cat((sums[:joint], sums[rows:]))
+    sums = grads.sum(0, dtype=dtype)
+    grad_hh = sums.new_empty(rows)
+    for column, gate, count, _ in columns.segments:
+        part = sums[column * hidden_size : (column + count) * hidden_size]
+        grad_hh[gate * hidden_size : (gate + count) * hidden_size] = part
+    return sums[:rows], grad_hh

@@ -10,18 +10,26 @@ from torch import Tensor
 
 from fastrnn._cuda.halves import compute_dtype, stored_weights
 from fastrnn._cuda.layouts import new_state, per_direction, state_in, to_rows
+from fastrnn._cuda.noise import noise_of
 from fastrnn._cuda.plans import columns as columns_of
-from fastrnn._cuda.shape import Shape, at
+from fastrnn._cuda.shape import Shape, at, at_of
 from fastrnn._plan import engine_number
+from fastrnn._regularizers import Regularizers
 
-__all__ = ["Outputs", "forward"]
+__all__ = ["Outputs", "Saved", "forward"]
+
+
+class Saved(NamedTuple):
+    gates: Tensor  # [D, rows, slots * H]
+    cells: Tensor | None  # [D, rows, H]
+    statistics: Tensor | None  # of normalized cells: [D, rows, 4]
+    made: Tensor | None  # with zoneout the states before it: [states, D, rows, H]
 
 
 class Outputs(NamedTuple):
     y: Tensor  # [T, B, D * H] or packed rows
     finals: list[Tensor]
-    gates: Tensor | None  # [D, rows, slots * H]: what backward needs
-    cells: Tensor | None  # [D, rows, H], float32 for the halves
+    saved: Saved | None  # what backward needs
 
 
 def forward(
@@ -29,16 +37,24 @@ def forward(
     x: Tensor,
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
+    regularizers: Regularizers | None,
     saving: bool,
 ) -> Outputs:
     plan, H, D = shape.plan, shape.hidden_size, shape.num_directions
     columns, num_rows = columns_of(plan.cell), shape.num_rows
     x_rows = to_rows(shape, x, plan.x_layout)
-    gates = x.new_empty((D, num_rows, columns.slots * H))
+    slots, first = (columns.slots, columns.input) if saving else (columns.working, 0)
+    gates = x.new_empty((D, num_rows, slots * H))
     wide = compute_dtype(x.dtype)
-    cells: Tensor | None = None
+    cells = statistics = made = raw = None
     if plan.num_states == 2:
         cells = x.new_empty((D, num_rows if saving else shape.batch_size, H), dtype=wide)
+    if columns.normalizes:
+        raw = x.new_empty((D, shape.batch_size, (columns.num_gates + 1) * H), dtype=wide)
+        statistics = x.new_empty((D, num_rows, 4), dtype=wide) if saving else None
+    noise = noise_of(shape, regularizers)
+    if saving and noise is not None and noise.any_zoneout:
+        made = x.new_empty((plan.num_states, D, num_rows, H), dtype=wide)
     operand = x.new_empty((D, shape.batch_size, H))
     kept = None
     if wide != x.dtype:
@@ -50,9 +66,11 @@ def forward(
     for d, params in enumerate(parameters):
         weight_ih = params[0]
         assert weight_ih is not None
-        torch.mm(x_rows, weight_ih.t(), out=gates[d][:, : weight_ih.shape[0]])
-        own = [None if part is None else part[d] for part in (cells, operand, kept)]
-        directions.append((gates[d].data_ptr(), *map(at, params[1:]), *map(at, own)))
+        input_part = gates[d][:, first * H : first * H + weight_ih.shape[0]]
+        torch.mm(x_rows, weight_ih.t(), out=input_part)
+        parts_at = [at_of(part, d) for part in (cells, operand, kept, raw, statistics)]
+        made_at = [0 if made is None else made[k % len(made), d].data_ptr() for k in range(2)]
+        directions.append((gates[d].data_ptr(), *map(at, params[1:]), *parts_at, *made_at))
     y = x.new_empty(
         (num_rows, D * H) if shape.offsets is not None else (shape.seq_len, shape.batch_size, D * H)
     )
@@ -70,7 +88,8 @@ def forward(
         shape.steps_at(y),
         tuple(map(at, given)),
         tuple(map(at, finals)),
+        None if noise is None else noise.addresses(shape),
         x.device.index or 0,
         shape.engine.stream(x),
     )
-    return Outputs(y, finals, gates if saving else None, cells if saving else None)
+    return Outputs(y, finals, Saved(gates, cells, statistics, made) if saving else None)

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor
 
 from fastrnn._cuda.backward import backward
-from fastrnn._cuda.forward import Outputs, forward
+from fastrnn._cuda.forward import Outputs, Saved, forward
 from fastrnn._cuda.layouts import from_steps, state_out, to_steps
 from fastrnn._cuda.plans import Engine
 from fastrnn._cuda.shape import Shape, shape_of
 from fastrnn._layouts import STEP
 from fastrnn._lengths import Rows
 from fastrnn._plan import LayerPlan
+from fastrnn._regularizers import Regularizers
 
 __all__ = ["apply_layer", "run_layer", "wants_grad"]
 
 
 class _Layer(torch.autograd.Function):
-    """As `fastrnn._autograd`'s: ``(engine, plan, rows, x, h0, c0, *weights)`` -> outputs."""
+    """As `fastrnn._autograd`'s: ``(engine, plan, rows, regularizers, x, h0, c0, *weights)``."""
 
     @staticmethod
     def forward(
@@ -29,6 +30,7 @@ class _Layer(torch.autograd.Function):
         engine: Engine,
         plan: LayerPlan,
         rows: Rows | None,
+        regularizers: Regularizers | None,
         x: Tensor,
         h0: Tensor | None,
         c0: Tensor | None,
@@ -36,28 +38,26 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         shape = shape_of(engine, plan, rows, x)
         initial = (h0, c0)[: plan.num_states]
-        done = forward(shape, x, initial, weights, saving=True)
-        ctx.save_for_backward(x, h0, c0, done.y, done.gates, done.cells, *weights)
+        done = forward(shape, x, initial, weights, regularizers, saving=True)
+        assert done.saved is not None
+        ctx.save_for_backward(x, h0, c0, done.y, *done.saved, *weights)
         ctx.set_materialize_grads(False)
         ctx.plan = plan
         ctx.rows = rows
         ctx.shape = shape
+        ctx.regularizers = regularizers
         return _results(shape, done)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         from fastrnn._autograd import composed_gradients
 
-        x, h0, c0, y, gates, cells, *weights = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[3:]
+        x, h0, c0, y, gates, cells, statistics, made, *weights = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[4:]
         if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
             inputs = (x, h0, c0, *weights)
-            return (
-                None,
-                None,
-                None,
-                *composed_gradients(ctx.plan, inputs, wanted, grads, ctx.rows),
-            )
+            found = composed_gradients(ctx.plan, inputs, wanted, grads, ctx.rows, ctx.regularizers)
+            return (None, None, None, None, *found)
         plan, shape = ctx.plan, ctx.shape
         is_step = plan.x_layout == STEP
         grad_y = grads[0]
@@ -74,13 +74,13 @@ class _Layer(torch.autograd.Function):
             (h0, c0)[: plan.num_states],
             weights,
             y,
-            gates,
-            cells,
+            Saved(gates, cells, statistics, made),
+            ctx.regularizers,
             grad_y,
             grad_final,
             wanted,
         )
-        return (None, None, None, *found)
+        return (None, None, None, None, *found)
 
 
 apply_layer: Callable[..., tuple[Tensor, ...]] = _Layer.apply
@@ -101,6 +101,7 @@ def run_layer(
     x: Tensor,
     initial: Sequence[Tensor | None],
     weights: Sequence[Tensor | None],
+    regularizers: Regularizers | None,
     training: bool,
 ) -> tuple[Tensor, ...]:
     weights = [None if weight is None else weight.contiguous() for weight in weights]
@@ -108,9 +109,9 @@ def run_layer(
         x = x.contiguous()
     if training:
         c0 = initial[1] if len(initial) == 2 else None
-        return apply_layer(engine, plan, rows, x, initial[0], c0, *weights)
+        return apply_layer(engine, plan, rows, regularizers, x, initial[0], c0, *weights)
     shape = shape_of(engine, plan, rows, x)
-    return _results(shape, forward(shape, x, initial, weights, saving=False))
+    return _results(shape, forward(shape, x, initial, weights, regularizers, saving=False))
 
 
 def wants_grad(

@@ -13,7 +13,7 @@ from fastrnn._cuda.precision import tf32_allowed
 from fastrnn._cuda.switch import Only, wanted
 from fastrnn._layouts import STEP
 from fastrnn._native import core
-from fastrnn._plan import LayerPlan, engine_number
+from fastrnn._plan import CELL_INFO, LayerPlan, engine_number
 
 __all__ = ["Columns", "Engine", "caps_of", "columns", "device_engine", "emulated_engine", "plan_of"]
 
@@ -96,11 +96,22 @@ class Columns(NamedTuple):
     """Layout of the engine's arrays in units of H; csrc/cuda/engine.h."""
 
     slots: int
+    working: int
+    input: int
     gradients: int
+    unit_gradients: int
     # (column of the gradients, row of weight_hh, how many, phase whose operand goes with them)
     segments: list[tuple[int, int, int, int]]
+    num_gates: int
+    unit_params: int
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether the engine sums the gradients of biases, which come after normalization."""
+        return self.unit_gradients > self.unit_params
 
 
 @cache
 def columns(cell: int) -> Columns:
-    return Columns(*core.cuda.columns(cell))
+    info = CELL_INFO[cell]
+    return Columns(*core.cuda.columns(cell), info["num_gates"], info["num_unit_params"])

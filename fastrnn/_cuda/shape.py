@@ -15,7 +15,7 @@ from fastrnn._layouts import BATCH_FIRST
 from fastrnn._lengths import Rows
 from fastrnn._plan import LayerPlan
 
-__all__ = ["Shape", "at", "shape_of"]
+__all__ = ["Shape", "at", "at_of", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,11 @@ class Shape:
 
 def at(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
+
+
+def at_of(tensor: Tensor | None, index: int) -> int:
+    """Of one of the parts that a tensor has along its first dimension."""
+    return 0 if tensor is None else tensor[index].data_ptr()
 
 
 def shape_of(engine: Engine, plan: LayerPlan, rows: Rows | None, x: Tensor) -> Shape:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastrnn import _composed
 from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
-from fastrnn._cuda import NO_REGULARIZERS, left_to_torch
+from fastrnn._cuda import left_to_torch
 from fastrnn._dispatch import (
     composed_needed,
     engine_refuses,
@@ -280,8 +280,6 @@ class RecurrentLayer(RNNBase):
         if reason is not None:
             return reason
         draw = None if self._rates is None else self._draw
-        if draw is not None and not input.is_cpu:
-            return NO_REGULARIZERS
         return plan, input, initial, weights, self.dropout if self.training else 0.0, rows, draw
 
     @never_compiled

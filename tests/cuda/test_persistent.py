@@ -9,10 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emulated import CELLS, Emulated, arguments, compare, run  # noqa: E402
+from emulated import CELLS, PERSISTENT, Emulated, arguments, compare, run  # noqa: E402
 from oracles import assert_within_budget  # noqa: E402
 
 from fastrnn import _cuda  # noqa: E402
+from fastrnn._cuda import plans  # noqa: E402
 from fastrnn._native import core  # noqa: E402
 from fastrnn._plan import CELL_INFO, CELL_NUMBERS  # noqa: E402
 
@@ -24,9 +25,7 @@ PLANS = [
     "mode=grid,slices=3,weights=registers,group_rows=2",
     "mode=grid,slices=2,weights=shared,group_rows=3",
 ]
-ONE_PHASE = {
-    name for name in CELLS if max(s[3] for s in core.cuda.columns(CELL_NUMBERS[name])[2]) == 0
-}
+ONE_PHASE = {name for name in PERSISTENT if plans.columns(CELL_NUMBERS[name]).segments[-1][3] == 0}
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def takes(cell: str, only: str) -> bool:
     return cell in ONE_PHASE or "registers" not in only
 
 
-CASES = [(cell, only) for cell in CELLS for only in PLANS if takes(cell, only)]
+CASES = [(cell, only) for cell in PERSISTENT for only in PLANS if takes(cell, only)]
 
 
 def assert_planned(emulated: Emulated, only: str) -> None:
@@ -161,6 +160,16 @@ def test_a_refused_launch_runs_step_by_step(emulated: Emulated) -> None:
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("cell", sorted(set(CELLS) - set(PERSISTENT)))
+def test_cells_without_such_kernels_run_step_by_step(cell: str, emulated: Emulated) -> None:
+    """And plans say so."""
+    compare(cell, arguments(cell, 3, 2, 3, 5), emulated, only="mode=block")
+    assert len(emulated.plans) >= 2
+    for plan in emulated.plans:
+        assert plan.mode == "stepwise"
+        assert "no persistent kernels" in plan.why
+
+
 def test_plans_of_other_calls_are_refused() -> None:
     caps = _cuda.emulated_engine.caps(0)
     lstm = CELL_NUMBERS["lstm"]
@@ -170,5 +179,5 @@ def test_plans_of_other_calls_are_refused() -> None:
         with pytest.raises(ValueError, match="made for another call"):
             core.testing.emulated.forward(
                 lstm, 4, plan, 0, (1, batch, hidden, 1, 0), (0, 0, 0, batch, 1),
-                ((0,) * 8,), (0, 0, 0), (0,) * states, (0,) * states, 0, 0,
+                ((0,) * 12,), (0, 0, 0), (0,) * states, (0,) * states, None, 0, 0,
             )  # fmt: skip

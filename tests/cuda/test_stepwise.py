@@ -54,7 +54,7 @@ def test_lengths_and_resets(cell: str, directions: int, emulated: Emulated) -> N
         compare(cell, given, emulated, only="mode=stepwise", **options)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before", "layer_norm_lstm"])
 def test_every_schedule_gives_the_same_bits(cell: str, emulated: Emulated) -> None:
     given = arguments(cell, 3, 3, 2, 9)
     first = emulated(lambda: run(cell, given, torch.float32), seed=1, only="mode=stepwise")
@@ -164,15 +164,11 @@ def test_what_is_not_there_is_refused_with_a_reason() -> None:
     caps = _cuda.emulated_engine.caps(0)
     plan = core.cuda.make_plan(caps, 0, 4, False, 1, 1, 1, False, _cuda.Only())
     with pytest.raises(ValueError, match="no such code"):
-        core.testing.emulated.forward(0, 18, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), 0, 0)
+        core.testing.emulated.forward(
+            0, 18, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), None, 0, 0
+        )
     if not core.build_info()["cuda"]:
         assert "built without CUDA" in core.cuda.refuses(CELL_NUMBERS["lstm"], 4)
-
-
-def test_regularizers_are_never_left_out_silently(emulated: Emulated) -> None:
-    layer = fastrnn.nn.LSTM(3, 4, zoneout=0.5)
-    with pytest.raises(NotImplementedError, match="zoneout"):
-        emulated(layer, torch.randn(2, 1, 3))
 
 
 def test_the_emulation_itself() -> None:
