@@ -164,6 +164,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   exchange.start();
   const auto params = load_unit_params<Cell, T>(own.unit_params, u, H);
   const int64_t at = (int64_t(d) * call.rows.batch + (seat.owns ? b : 0)) * H + u;
+  const V scale = hidden_scale<T>(call, d, seat.owns ? b : 0, u);
   Carry<Cell, T> carry{};
   Pack<V, Cell::kUnitParams> d_units{};
 
@@ -183,7 +184,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     Pack<V, kFirstGates> d_first{};
     if (was_active) {
       const V sum = sums_of<1>(place, shared, 0, seat.row, seat.unit)[0];
-      if (!call.rows.resets_at(neighbor, b)) carry[0] = sum * hidden_scale<T>(call, d, b, u) + carry[0];
+      if (!call.rows.resets_at(neighbor, b)) carry[0] = sum * scale + carry[0];
     } else if (active) {
 #pragma unroll
       for (int k = 0; k < Cell::kStates; ++k)
