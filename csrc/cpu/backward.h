@@ -97,26 +97,7 @@ class BackwardPass {
 
   // -- before the first step --------------------------------------------------------------------------------------
 
-  void pack() {
-    const LayerShape& s = args_.shape;
-    const Parameters& p = args_.params[direction_];
-    const Range share_of_units = share(plan_.layout.blocks, member_, members_);
-    const bool own_panels = plan_.split.units > 1;  // else the threads share them, and the work of packing
-    int first_gate = 0;
-    for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      const int gates = Cell::kPhaseGates[phase];
-      for (int part = 0; part < kParts && plan_.packed_hh[phase] != kNone; ++part)
-        pack_part(p.weight_hh, (first_gate * kParts * s.hidden + part) * s.hidden, gates, s.hidden, kParts * s.hidden,
-                  blocks_, own_panels ? Range{0, plan_.layout.blocks} : share_of_units, packed_hh(phase, part));
-      first_gate += gates;
-    }
-    if (plan_.packed_ih != kNone)
-      pack_part(p.weight_ih, 0, Cell::kGates, s.input, s.input, {0, plan_.padded_input / W}, share_of_units,
-                base_ + plan_.packed_ih);
-    if (Cell::kUnitParams > 0)
-      pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
-                  blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
-  }
+  void pack();
 
   /// A part of the operand's weights: those of h, those of a further state.
   T* packed_hh(int phase, int part) const {
@@ -125,34 +106,9 @@ class BackwardPass {
   }
 
   void pack_part(const void* weight, int64_t offset, int gates, int64_t columns, int64_t stride, Range column_blocks,
-                 Range hidden_blocks, T* packed) const {
-    const int64_t hidden = args_.shape.hidden;
-    if constexpr (kPairs)
-      pack_column_pairs(static_cast<const uint16_t*>(weight) + offset, gates, hidden, columns, column_blocks, kBlocks,
-                        hidden_blocks, packed);
-    else
-      pack_columns(static_cast<const T*>(weight) + offset, gates, hidden, columns, stride, column_blocks, kBlocks,
-                   hidden_blocks, packed);
-  }
+                 Range hidden_blocks, T* packed) const;
 
-  void prepare_states() {
-    const LayerShape& s = args_.shape;
-    if ((!args_.initial[0] || args_.rows.resets) && member_ == 0) {
-      for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
-    }
-    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
-      const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden;
-      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-        const int64_t unit = block * W, place = row * plan_.layout.padded + unit;
-        const int units = clip_lanes(s.hidden - unit, W);
-        if (carries_) V(T(0)).store(base_ + plan_.carry + place);
-        if (Cell::kStates > 1) {
-          load_or_zero(args_.d_final[1], offset + unit, units).store(base_ + plan_.d_state + place);
-          load_or_zero(args_.initial[1], offset + unit, units).store(base_ + plan_.initial_state + place);
-        }
-      }
-    }
-  }
+  void prepare_states();
 
   static V load_or_zero(const void* data, int64_t offset, int units) {
     return data ? V::load_partial(static_cast<const T*>(data) + offset, units) : V(T(0));
@@ -358,18 +314,7 @@ class BackwardPass {
     Pack<V, Cell::kStates> prev;
   };
 
-  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev,
-                                const T* state_prev) const {
-    const int64_t unit = block * W;
-    const T* reserve = saved_values(steps_.first(time_) + row, block);
-#pragma GCC unroll 8
-    for (int i = 0; i < Cell::kReserve; ++i) out.reserve[i] = V::load(reserve + i * W);
-#pragma GCC unroll 8
-    for (int i = 0; i < Cell::kUnitParams; ++i)
-      out.params[i] = V::load(base_ + plan_.unit_params + (block * Cell::kUnitParams + i) * W);
-    out.prev[0] = V::load_partial(hidden_prev + unit, clip_lanes(args_.shape.hidden - unit, W));
-    if constexpr (Cell::kStates > 1) out.prev[1] = V::load(state_prev + unit);
-  }
+  FASTRNN_INLINE void load_unit(Unit& out, int64_t row, int64_t block, const T* hidden_prev, const T* state_prev) const;
 
   /// Of a row in packed order and a block: the cell's reserve, of normalized cells the normalized parts besides.
   FASTRNN_INLINE const T* saved_values(int64_t row, int64_t block) const {
@@ -383,154 +328,25 @@ class BackwardPass {
 
   /// Lanes past the last unit hold rubbish that must not meet other lanes in a matmul: 0 * NaN is NaN.
   template <int N>
-  FASTRNN_INLINE void store_gates(Pack<V, N> d, int units, T* out) const {
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) {
-      const V kept = units < W ? keep_first(d[i], units) : d[i];
-      kept.store(out + i * W);
-      if constexpr (kPairs) Product::store(kept, rounded(out + i * W));
-    }
-  }
+  FASTRNN_INLINE void store_gates(Pack<V, N> d, int units, T* out) const;
 
-  __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block) {
-    constexpr int kGates = Cell::kPhaseGates[kLastPhase], kSplit = Cell::kPhaseSplit[kLastPhase];
-    constexpr int kFirst = kLastPhase ? Cell::kPhaseGates[0] : 0;
-    for (int r = 0; r < rows; ++r, ++row) {
-      const int64_t chunk = chunk_row(time_) + row;
-      const T* const y = y_row(time_, row);
-      const T* const hidden_prev = previous_.hidden(row);
-      const T* const state_prev = state_before(row);
-      const bool reset = previous_.resets(row);
-      for (int u = 0; u < count; ++u, sums += W) {
-        const int64_t unit = (block + u) * W;
-        const int units = clip_lanes(args_.shape.hidden - unit, W);
-        Unit it;
-        load_unit(it, row, block + u, hidden_prev, state_prev);
-        Pack<V, Cell::kStates> next, d_next, d_prev, d_kept;
-        d_next[0] = V::load(sums);
-        load_results(row, y, unit, units, next, d_next, d_kept);
-        Pack<V, kGates> d_a;
-        Pack<V, kSplit> d_x;
-        Pack<V, Cell::kUnitParams> d_p;
-        T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
-        if constexpr (Cell::kPhases == 2) {
-          Pack<V, Cell::kPhaseGates[0]> d_first;
-          Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_first, d_x, d_p);
-          store_gates<Cell::kPhaseGates[0]>(d_first, units, d_x_gates);
-        } else {
-          Cell::template backward<V>(it.reserve, it.params, it.prev, next, d_next, d_prev, d_a, d_x, d_p);
-        }
-        store_gates<kGates>(
-            d_a, units,
-            base_ + plan_.d_h_gates[set_][kLastPhase] + chunk * plan_.d_h_row[kLastPhase] + (block + u) * kGates * W);
-        if constexpr (Cell::kPhases == 2 || kSplit > 0) {
-#pragma GCC unroll 8
-          for (int g = 0; g < kSplit; ++g) d_a[kGates - kSplit + g] = d_x[g];
-          store_gates<kGates>(d_a, units, d_x_gates + kFirst * W);
-        }
-        if constexpr (Cell::kUnitParams > 0)
-          store_gates<Cell::kUnitParams>(
-              d_p, units, base_ + plan_.d_p[set_] + chunk * plan_.d_p_row + (block + u) * Cell::kUnitParams * W);
-        if (!Cell::kHiddenCarry) d_prev[0] = V(T(0));
-        store_previous(row, unit, d_prev, d_kept, reset);
-        store_scaled(it.prev[0], row, unit, units);
-      }
-    }
-  }
+  __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block);
 
   /// The states after the step, before zoneout, and their gradients; d_next[0] is given. What zoneout hands on to the
   /// states before the step goes to d_kept.
   FASTRNN_INLINE void load_results(int64_t row, const T* y, int64_t unit, int units, Pack<V, Cell::kStates>& next,
-                                   Pack<V, Cell::kStates>& d_next, Pack<V, Cell::kStates>& d_kept) const {
-    const int64_t place = row * plan_.layout.padded + unit;
-    if constexpr (Cell::kStates > 1) d_next[1] = V::load(base_ + plan_.d_state + place);
-    if (!regularizers_.any_zoneout()) {
-      next[0] = V::load_partial(y + unit, units);
-      if constexpr (Cell::kStates > 1) next[1] = V::load(states_after(step_) + place);
-      return;
-    }
-#pragma GCC unroll 2
-    for (int k = 0; k < Cell::kStates; ++k) {
-      next[k] = V::load(candidates(k) + place);
-      d_kept[k] = regularizers_.zones_out(k) ? d_next[k] * regularizers_.kept(k, time_, row, unit, units) : V(T(0));
-      d_next[k] = d_next[k] - d_kept[k];
-    }
-  }
+                                   Pack<V, Cell::kStates>& d_next, Pack<V, Cell::kStates>& d_kept) const;
 
   /// Gradients of the states before the step, as far as no product passes them on.
   FASTRNN_INLINE void store_previous(int64_t row, int64_t unit, Pack<V, Cell::kStates> d_prev,
-                                     const Pack<V, Cell::kStates>& d_kept, bool reset) const {
-    const int64_t place = row * plan_.layout.padded + unit;
-    if (regularizers_.any_zoneout()) {
-      d_prev[0] = d_prev[0] + d_kept[0];
-      if constexpr (Cell::kStates > 1 && !kStateOperand) d_prev[1] = d_prev[1] + d_kept[1];
-      if constexpr (kStateOperand) d_kept[1].store(base_ + plan_.kept_state + place);
-    }
-    if (carries_) (reset ? V(T(0)) : d_prev[0]).store(base_ + plan_.carry + place);
-    // Where the operand has a state, the first phase goes on from here.
-    if constexpr (Cell::kStates > 1)
-      (reset && !kStateOperand ? V(T(0)) : d_prev[1]).store(base_ + plan_.d_state + place);
-  }
+                                     const Pack<V, Cell::kStates>& d_kept, bool reset) const;
 
   /// h as it has entered the product, for the gradient of the weights.
-  FASTRNN_INLINE void store_scaled(V hidden, int64_t row, int64_t unit, int units) const {
-    if (!regularizers_.scales_hidden()) return;
-    (hidden * regularizers_.hidden_scale(row, unit, units))
-        .store(base_ + plan_.scaled[set_] + (chunk_row(time_) + row) * plan_.layout.padded + unit);
-  }
+  FASTRNN_INLINE void store_scaled(V hidden, int64_t row, int64_t unit, int units) const;
 
   /// sums: gradients of the operand; d_state: of its second part, where it has one.
   __attribute__((noinline)) void apply_operand(const T* sums, const T* d_state, int rows, int count, int64_t row,
-                                               int64_t block) {
-    if constexpr (Cell::kPhases == 2) {
-      constexpr int kGates = Cell::kPhaseGates[0], kSplit = Cell::kPhaseSplit[0];
-      const int64_t padded = plan_.layout.padded;
-      for (int r = 0; r < rows; ++r, ++row) {
-        const int64_t chunk = chunk_row(time_) + row;
-        const T* const hidden_prev = previous_.hidden(row);
-        const T* const state_prev = state_before(row);
-        const bool reset = previous_.resets(row);
-        for (int u = 0; u < count; ++u, sums += W, d_state += kStateOperand ? W : 0) {
-          const int64_t unit = (block + u) * W;
-          const int units = clip_lanes(args_.shape.hidden - unit, W);
-          Unit it;
-          load_unit(it, row, block + u, hidden_prev, state_prev);
-          V operand = Cell::template operand<V>(it.reserve, it.prev);
-          if (Cell::kOperandOfHidden && regularizers_.scales_hidden())
-            operand = operand * regularizers_.hidden_scale(row, unit, units);
-          operand.store(base_ + plan_.operand[set_] + chunk * padded + unit);
-          T* const d_x_gates = base_ + plan_.d_x_gates[set_] + chunk * plan_.d_x_row + (block + u) * Cell::kGates * W;
-          T* const carry = Cell::kHiddenCarry ? base_ + plan_.carry + row * padded + unit : nullptr;
-          Pack<V, kGates> d_first;
-#pragma GCC unroll 8
-          for (int g = 0; g < kGates; ++g) d_first[g] = V::load(d_x_gates + g * W);
-          Pack<V, Cell::kStates> d_prev;
-          if constexpr (Cell::kHiddenCarry) d_prev[0] = V::load(carry);
-          Pack<V, kSplit> d_x;
-          Pack<V, Cell::kUnitParams> d_p;
-          V d_operand = V::load(sums);
-          T* const d_further = base_ + plan_.d_state + row * padded + unit;
-          if constexpr (kStateOperand) {
-            d_prev[0] = d_prev[0] + d_operand;
-            d_prev[1] = V::load(d_further);
-            d_operand = V::load(d_state);
-          }
-          Cell::template backward_operand<V>(it.reserve, it.params, it.prev, d_operand, d_prev, d_first, d_x, d_p);
-          if constexpr (kStateOperand) {
-            if (regularizers_.any_zoneout())
-              d_prev[1] = d_prev[1] + V::load(base_ + plan_.kept_state + row * padded + unit);
-            (reset ? V(T(0)) : d_prev[1]).store(d_further);
-          }
-          store_gates<kGates>(d_first, units,
-                              base_ + plan_.d_h_gates[set_][0] + chunk * plan_.d_h_row[0] + (block + u) * kGates * W);
-#pragma GCC unroll 8
-          for (int g = 0; g < kSplit; ++g) d_first[kGates - kSplit + g] = d_x[g];
-          store_gates<kGates>(d_first, units, d_x_gates);
-          if constexpr (Cell::kHiddenCarry) (reset ? V(T(0)) : d_prev[0]).store(carry);
-        }
-      }
-    }
-  }
+                                               int64_t block);
 
   // -- one step with normalized pre-activations ---------------------------------------------------------------------
 
@@ -569,66 +385,15 @@ class BackwardPass {
   void add_second_direction(int thread);
 
   /// For rows whose first step is the one after the step at hand.
-  void write_initial_gradients(Range rows) {
-    T* d_hidden = static_cast<T*>(args_.d_initial[0]);
-    for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
-      for_row_tiles(own(rows), kTileRows<kBlocks>, [&](int64_t row, int size) {
-        alignas(64) T sums[kTileRows<kBlocks> * kBlocks * W] = {};
-        if (d_hidden) {
-          // NOLINTNEXTLINE(clang-analyzer-core.NullPointerArithm): there is a later step
-          multiply_recurrent<0>(later_gates_ + row * plan_.d_h_row[0], size, count, block, 0, sums);
-          scale_hidden(sums, size, count, row, block);
-          stop_at_resets(sums, size, count, row);
-        }
-        if constexpr (kStateOperand) {
-          if (args_.d_initial[1]) add_state_gradients(later_gates_ + row * plan_.d_h_row[0], size, count, row, block);
-        }
-        for (int r = 0; r < size; ++r) {
-          for (int u = 0; u < count; ++u) {
-            const int64_t unit = (block + u) * W;
-            V sum = V::load(sums + (r * count + u) * W);
-            if (carries_) sum = V::load(base_ + plan_.carry + (row + r) * plan_.layout.padded + unit) + sum;
-            store_initial_gradient(row + r, unit, sum);
-          }
-        }
-      });
-    });
-  }
+  void write_initial_gradients(Range rows);
 
-  void store_initial_gradient(int64_t row, int64_t unit, V d_hidden) {
-    const LayerShape& s = args_.shape;
-    const int64_t out = (direction_ * s.batch + steps_.place(row)) * s.hidden + unit;
-    const int units = clip_lanes(s.hidden - unit, W);
-    if (args_.d_initial[0]) d_hidden.store_partial(static_cast<T*>(args_.d_initial[0]) + out, units);
-    if (Cell::kStates > 1 && args_.d_initial[1])
-      V::load(base_ + plan_.d_state + row * plan_.layout.padded + unit)
-          .store_partial(static_cast<T*>(args_.d_initial[1]) + out, units);
-  }
+  void store_initial_gradient(int64_t row, int64_t unit, V d_hidden);
 
   /// Their final states are the initial ones.
-  void write_gradients_of_empty_sequences() {
-    const LayerShape& s = args_.shape;
-    const Range rows = own({steps_.count(0), s.batch});
-    for (int64_t row = rows.begin; row < rows.end; ++row) {
-      const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden;
-      for (int64_t block = blocks_.begin; block < blocks_.end; ++block)
-        store_initial_gradient(row, block * W,
-                               load_or_zero(args_.d_final[0], offset + block * W, clip_lanes(s.hidden - block * W, W)));
-    }
-  }
+  void write_gradients_of_empty_sequences();
 
   /// Zeroes what belongs to no row of a padded result.
-  void zero_padding(const Sequence& result, int64_t columns) const {
-    const LayerShape& s = args_.shape;
-    if (!steps_.uneven() || !result.data || result.packed) return;
-    const Range times = share(args_.rows.padded_steps, member_, members_);
-    for (int64_t time = times.begin; time < times.end; ++time) {
-      for (int64_t row = time < s.seq_len ? steps_.count(time) : 0; row < s.batch; ++row) {
-        T* const out = steps_.template at<T>(result, time, row);
-        for (int64_t i = 0; i < columns; ++i) out[i] = T(0);
-      }
-    }
-  }
+  void zero_padding(const Sequence& result, int64_t columns) const;
 
   const BackwardArgs& args_;
   const BackwardPlan& plan_;

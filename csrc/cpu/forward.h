@@ -7,7 +7,6 @@
 #include "cells/contract.h"
 #include "cpu/forward_tiles.h"
 #include "cpu/normalize.h"
-#include "cpu/pack.h"
 #include "cpu/parallel.h"
 #include "cpu/plan.h"
 #include "cpu/regularize.h"
@@ -100,78 +99,11 @@ class ForwardPass {
     });
   }
 
-  void pack() {
-    const LayerShape& s = args_.shape;
-    const Parameters& p = args_.params[direction_];
-    if (plan_.packed_ih != kNone) {
-      for_my_panels(Cell::kGates, [&](int64_t block, int count) {
-        pack_rows(static_cast<const T*>(p.weight_ih), Cell::kGates, s.hidden, plan_.input_depth, block, count,
-                  base_ + plan_.packed_ih);
-      });
-    }
-    int first_gate = 0;
-    for (int phase = 0; phase < Cell::kPhases; ++phase) {
-      const int gates = Cell::kPhaseGates[phase], split = Cell::kPhaseSplit[phase];
-      const T* weight = static_cast<const T*>(p.weight_hh) + first_gate * s.hidden * plan_.hidden_depth;
-      if (plan_.packed_hh[phase] != kNone) {
-        for_my_panels(gates, [&](int64_t block, int count) {
-          pack_rows(weight, gates, s.hidden, plan_.hidden_depth, block, count, base_ + plan_.packed_hh[phase]);
-        });
-      }
-      // A joint gate starts from both biases; a split one keeps them with their parts.
-      const T* bias_ih = static_cast<const T*>(p.bias_ih);
-      const T* bias_hh = static_cast<const T*>(p.bias_hh);
-      const Range mine = plan_.split.rows == 1 || member_ == 0 ? blocks_ : Range{0, 0};
-      const T* const none = nullptr;
-      T* bias = base_ + (kNormalizes ? plan_.norm_bias : plan_.bias) + first_gate * W;
-      pack_vector(bias_ih, bias_hh, first_gate, gates - split, s.hidden, mine, Cell::kGates, bias);
-      pack_vector(bias_ih, none, first_gate + gates - split, split, s.hidden, mine, Cell::kGates,
-                  bias + (gates - split) * W);
-      pack_vector(bias_hh, none, first_gate + gates - split, split, s.hidden, mine, split,
-                  base_ + (kNormalizes ? plan_.norm_split_bias : plan_.split_bias[phase]));
-      if (kNormalizes) pack_vector(none, none, 0, gates, s.hidden, mine, Cell::kGates, base_ + plan_.bias);
-      first_gate += gates;
-    }
-    if (Cell::kUnitParams > 0)
-      pack_vector(static_cast<const T*>(p.unit_params), static_cast<const T*>(nullptr), 0, Cell::kUnitParams, s.hidden,
-                  blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
-  }
+  void pack();
 
-  void prepare_states() {
-    const LayerShape& s = args_.shape;
-    if ((!args_.initial[0] || args_.rows.resets) && (plan_.split.rows == 1 || member_ == 0)) {
-      for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
-    }
-    if (kPairs || scaled_) prepare_hidden();
-    if (Cell::kStates == 1) return;
-    const T* initial = static_cast<const T*>(args_.initial[1]);
-    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
-      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-        const int units = clip_lanes(s.hidden - block * W, W);
-        const V value =
-            initial
-                ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
-                : V(T(0));
-        value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
-      }
-    }
-  }
+  void prepare_states();
 
-  void prepare_hidden() {
-    const LayerShape& s = args_.shape;
-    const T* initial = static_cast<const T*>(args_.initial[0]);
-    for (int64_t row = rows_.begin; row < rows_.end; ++row) {
-      for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-        const int units = clip_lanes(s.hidden - block * W, W);
-        const V value =
-            initial
-                ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
-                : V(T(0));
-        for (int step = 0; step < 2; ++step)  // a sequence may join at any step
-          store_operand(value, units, row, block * W, step);
-      }
-    }
-  }
+  void prepare_hidden();
 
   // -- where things are -------------------------------------------------------------------------------------------
 
@@ -218,83 +150,17 @@ class ForwardPass {
 
   /// Rows of the chunk that this thread projects. They count time first, through the thread's own rows of every time,
   /// or through all rows of the chunk where it owns other rows in each chunk.
-  Range projected_rows() const {
-    if (!steps_.uneven()) return {0, (chunk_stop_ - chunk_start_) * rows_.size()};
-    const Range all{0, steps_.first(last_time()) + steps_.count(last_time()) - chunk_row_};
-    return shares_rows_anew() ? share(all.size(), member_, plan_.split.rows) : all;
-  }
+  Range projected_rows() const;
 
   template <int MR>
-  FASTRNN_INLINE void find_projected_rows(int64_t row, const T* (&x)[MR], T* (&gates)[MR], int64_t block) const {
-    const int64_t offset = (block * plan_.slots + input_slot_) * W;
-    if (steps_.uneven()) {
-      auto cursor = steps_.cursor(chunk_row_ + row);
-      for (int r = 0; r < MR; ++r, cursor.next()) {
-        x[r] = steps_.template at<const T>(args_.x, cursor.time, cursor.row);
-        gates[r] = packed_gates_row(chunk_row_ + row + r) + offset;
-      }
-      return;
-    }
-    int64_t time = first_time() + row / rows_.size(), b = rows_.begin + row % rows_.size();
-#pragma GCC unroll 8
-    for (int r = 0; r < MR; ++r) {
-      x[r] = static_cast<const T*>(args_.x.data) + time * args_.x.stride_t + b * args_.x.stride_b;
-      gates[r] = gates_row(time, b) + offset;
-      if (++b == rows_.end) b = rows_.begin, ++time;
-    }
-  }
+  FASTRNN_INLINE void find_projected_rows(int64_t row, const T* (&x)[MR], T* (&gates)[MR], int64_t block) const;
 
-  void project_input() {
-    if (plan_.packed_ih == kNone) return project_input_directly();
-    constexpr int kBlocks = blocks_per_tile(Cell::kGates);
-    for_block_tiles(blocks_, kBlocks, [&](int64_t block, int count) {
-      with_constant<kBlocks>(count, [&](auto c) {
-        constexpr int NV = decltype(c)::value * Cell::kGates;
-        for_row_tiles(projected_rows(), kTileRows<NV>, [&](int64_t row, int size) {
-          with_constant<kTileRows<NV>>(size, [&](auto r) {
-            constexpr int MR = decltype(r)::value;
-            const T* x[MR];
-            T* gates[MR];
-            find_projected_rows<MR>(row, x, gates, block);
-            project_tile<Cell::kGates, MR, decltype(c)::value, T, Product>(
-                x, base_ + plan_.packed_ih + block * Cell::kGates * W * plan_.input_depth, plan_.input_depth,
-                base_ + plan_.bias + block * Cell::kGates * W, plan_.slots, gates);
-          });
-        });
-      });
-    });
-  }
+  void project_input();
 
-  void project_input_directly() {
-    const LayerShape& s = args_.shape;
-    for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-      for_row_tiles(projected_rows(), kDirectRows, [&](int64_t row, int size) {
-        with_constant<kDirectRows>(size, [&](auto r) {
-          constexpr int MR = decltype(r)::value;
-          const T* x[MR];
-          T* gates[MR];
-          find_projected_rows<MR>(row, x, gates, block);
-          const T* weight = static_cast<const T*>(args_.params[direction_].weight_ih) + block * W * plan_.input_depth;
-          project_tile_directly<MR, T, Product>(x, weight, plan_.input_depth, s.hidden,
-                                                clip_lanes(s.hidden - block * W, W), Cell::kGates,
-                                                base_ + plan_.bias + block * Cell::kGates * W, gates);
-        });
-      });
-    }
-  }
+  void project_input_directly();
 
   /// The input's parts of the chunk, whole rows of them.
-  void normalize_input() {
-    barrier_->wait();
-    const int64_t rows = steps_.first(last_time()) + steps_.count(last_time()) - chunk_row_;
-    const Range mine = share(rows, member_, plan_.split.group());
-    const RowShape<T, Cell::kGates> shape(args_.shape.hidden, plan_.slots);
-    for (int64_t row = chunk_row_ + mine.begin; row < chunk_row_ + mine.end; ++row) {
-      const T scale = normalize_row(packed_gates_row(row) + input_slot_ * W, shape, T(Cell::kNormEpsilon));
-      if (saving_) statistics(row)[0] = scale;
-    }
-    barrier_->wait();
-  }
+  void normalize_input();
 
   // -- one step ---------------------------------------------------------------------------------------------------
 
@@ -408,77 +274,11 @@ class ForwardPass {
 
   /// The cell's equations on a tile whose pre-activations have just been summed; they come from the first-level cache.
   template <int kPhase>
-  __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block) {
-    constexpr int kGates = Cell::kPhaseGates[kPhase], kSplit = Cell::kPhaseSplit[kPhase];
-    const int64_t padded = plan_.layout.padded, hidden = args_.shape.hidden;
-    const T* states_prev = states_after(step_ - 1);
-    for (int r = 0; r < rows; ++r, ++row) {
-      T* const gates_of_row = gates_row(time_, row);
-      const T* const hidden_prev = previous_.hidden(row);
-      const T* state_prev = nullptr;
-      if constexpr (Cell::kStates > 1) state_prev = previous_.state(row, states_prev, base_ + plan_.state, padded);
-      for (int u = 0; u < count; ++u, sums += kGates * W) {
-        const int64_t unit = (block + u) * W;
-        const int units = clip_lanes(hidden - unit, W);
-        T* const gates = gates_of_row + (block + u) * plan_.slots * W;
-        Pack<V, kGates> a;
-#pragma GCC unroll 8
-        for (int g = 0; g < kGates; ++g) a[g] = V::load(sums + g * W);
-        Pack<V, kSplit> x;
-#pragma GCC unroll 8
-        for (int g = 0; g < kSplit; ++g) x[g] = V::load(gates + (first_gate<kPhase>() + kGates - kSplit + g) * W);
-        Pack<V, Cell::kUnitParams> params;
-#pragma GCC unroll 8
-        for (int i = 0; i < Cell::kUnitParams; ++i)
-          params[i] = V::load(base_ + plan_.unit_params + ((block + u) * Cell::kUnitParams + i) * W);
-        Pack<V, Cell::kStates> prev;
-        prev[0] = V::load_partial(hidden_prev + unit, units);
-        if constexpr (Cell::kStates > 1) prev[1] = V::load(state_prev + unit);
-
-        Pack<V, Cell::kReserve> reserve;
-        if constexpr (Cell::kPhases == 2) {
-#pragma GCC unroll 8
-          for (int i = 0; i < Cell::kReserve; ++i) reserve[i] = V::load(gates + i * W);
-        }
-        if constexpr (kPhase + 1 < Cell::kPhases) {
-          V operand = Cell::template forward_operand<V>(a, x, params, prev, reserve);
-          if (Cell::kOperandOfHidden && scaled_) operand = operand * regularizers_.hidden_scale(row, unit, units);
-          if constexpr (kPairs)
-            Product::store(first_units(operand, units), base_ + plan_.operand + (row * padded + unit) / 2);
-          else
-            operand.store(base_ + plan_.operand + row * padded + unit);
-#pragma GCC unroll 8
-          for (int i = 0; i < Cell::kReserve; ++i)
-            if (Cell::kOperandReserve >> i & 1) reserve[i].store(gates + i * W);
-        } else {
-          Pack<V, Cell::kStates> next;
-          Cell::template forward<V>(a, x, params, prev, next, reserve);
-          store_states(next, prev, row, unit, units);
-          if (saving_) {
-#pragma GCC unroll 8
-            for (int i = 0; i < Cell::kReserve; ++i) reserve[i].store(gates + i * W);
-          }
-        }
-      }
-    }
-  }
+  __attribute__((noinline)) void apply_cell(const T* sums, int rows, int count, int64_t row, int64_t block);
 
   /// Zoneout, and the new states where the next step, the next layer and backward look for them.
   FASTRNN_INLINE void store_states(Pack<V, Cell::kStates> next, const Pack<V, Cell::kStates>& prev, int64_t row,
-                                   int64_t unit, int units) const {
-    if (zoneout_) {
-#pragma GCC unroll 2
-      for (int k = 0; k < Cell::kStates; ++k) {
-        if (saving_) next[k].store(candidates(k) + row * plan_.layout.padded + unit);
-        if (!regularizers_.zones_out(k)) continue;
-        const V kept = regularizers_.kept(k, time_, row, unit, units);
-        next[k] = zoned(kept, prev[k], next[k]);
-      }
-    }
-    next[0].store_partial(y_row(time_, row) + unit, units);
-    if (kPairs || scaled_) store_operand(next[0], units, row, unit, step_ + 1);
-    if constexpr (Cell::kStates > 1) next[1].store(states_after(step_) + row * plan_.layout.padded + unit);
-  }
+                                   int64_t unit, int units) const;
 
   // -- one step with normalized pre-activations ---------------------------------------------------------------------
 
@@ -498,43 +298,12 @@ class ForwardPass {
 
   // -- after the last step ----------------------------------------------------------------------------------------
 
-  void write_final_states() {
-    const LayerShape& s = args_.shape;
-    const Range rows = plan_.split.rows > 1 ? share(s.batch, member_, plan_.split.rows) : rows_;
-    // The last step is that of time 0, or of the last time that has the row.
-    int64_t time = steps_.uneven() || direction_ ? 0 : s.seq_len - 1;
-    for (int64_t row = rows.end - 1; row >= rows.begin; --row) {
-      if (direction_ == 0)
-        while (time + 1 < s.seq_len && steps_.count(time + 1) > row) ++time;
-      const bool any = steps_.count(time) > row;
-      const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden;
-      T* const hidden = static_cast<T*>(args_.final_states[0]) + offset;
-      if (any)
-        copy_units(y_row(time, row), hidden);
-      else
-        copy_units(args_.initial[0] ? static_cast<const T*>(args_.initial[0]) + offset : nullptr, hidden);
-      if (Cell::kStates > 1)
-        copy_units((any ? states_after(steps_.time_of(time)) : base_ + plan_.state) + row * plan_.layout.padded,
-                   static_cast<T*>(args_.final_states[1]) + offset);
-    }
-  }
+  void write_final_states();
 
   /// Zeroes what belongs to no row of a padded y.
-  void zero_padding() {
-    const LayerShape& s = args_.shape;
-    const Range times = share(args_.rows.padded_steps, member_, plan_.split.group());
-    for (int64_t time = times.begin; time < times.end; ++time) {
-      for (int64_t row = time < s.seq_len ? steps_.count(time) : 0; row < s.batch; ++row) {
-        T* const y = y_row(time, row);
-        for (int64_t i = 0; i < s.hidden; ++i) y[i] = T(0);
-      }
-    }
-  }
+  void zero_padding();
 
-  void copy_units(const T* from, T* to) const {
-    const int64_t end = blocks_.end * W < args_.shape.hidden ? blocks_.end * W : args_.shape.hidden;
-    for (int64_t unit = blocks_.begin * W; unit < end; ++unit) to[unit] = from ? from[unit] : T(0);
-  }
+  void copy_units(const T* from, T* to) const;
 
   const ForwardArgs& args_;
   const ForwardPlan& plan_;

@@ -4,11 +4,17 @@
 
 #include "cpu/kernels.h"
 
+#include "cpu/backward_cell.h"
 #include "cpu/backward_chunk.h"
+#include "cpu/backward_finish.h"
 #include "cpu/backward_normalized.h"
+#include "cpu/backward_prepare.h"
 #include "cpu/convert.h"
 #include "cpu/denormals.h"
+#include "cpu/forward_cell.h"
 #include "cpu/forward_normalized.h"
+#include "cpu/forward_prepare.h"
+#include "cpu/forward_project.h"
 
 namespace fastrnn {
 namespace FASTRNN_ISA {

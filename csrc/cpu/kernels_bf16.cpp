@@ -4,10 +4,16 @@
 #include "cells/cells.h"
 #include "cpu/bf16.h"
 
+#include "cpu/backward_cell.h"
 #include "cpu/backward_chunk.h"
+#include "cpu/backward_finish.h"
 #include "cpu/backward_normalized.h"
+#include "cpu/backward_prepare.h"
 #include "cpu/denormals.h"
+#include "cpu/forward_cell.h"
 #include "cpu/forward_normalized.h"
+#include "cpu/forward_prepare.h"
+#include "cpu/forward_project.h"
 #include "cpu/kernels.h"
 
 namespace fastrnn {
