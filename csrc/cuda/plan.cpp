@@ -55,7 +55,7 @@ struct Tiling {
 Tiling tiling_of(const Placement& place) {
   const bool registers = place.weights == WeightPlace::kRegisters;
   if (place.product != Product::kFfma) {
-    const int threads = registers ? kTensorRegisterThreads : kSharedThreads;
+    const int threads = registers ? kTensorRegisterThreads : kTensorSharedThreads;
     return {threads, threads / 32, 32, kPieceDepth, registers ? kTensorPieces : INT32_MAX, INT32_MAX};
   }
   if (registers) return {kRegisterThreads, kRegisterThreads, 8, 8, 1, INT32_MAX};

@@ -28,7 +28,7 @@ enum class Product : int {
 };
 
 /// Threads of a persistent block, at the most.
-constexpr int kRegisterThreads = 384, kTensorRegisterThreads = 256, kSharedThreads = 512;
+constexpr int kRegisterThreads = 384, kSharedThreads = 512, kTensorRegisterThreads = 256, kTensorSharedThreads = 384;
 /// Pieces of the depth that a warp of tensor_weights.h has in registers at the most, and how deep they are.
 constexpr int kTensorPieces = 8, kPieceDepth = 16;
 /// Words of shared memory by which such a warp loads them.

@@ -20,9 +20,10 @@ struct Words {
 };
 
 /// What a lane has of a tile of 16 sums and 8 rows: of sums lane / 4 and that + 8, rows 2 * (lane % 4) and the next.
-/// Two chains of additions, for the order of sums to be the same whatever the tensor cores do at once.
+/// Where registers allow, in two chains of additions, since an instruction waits for the one before it in its chain.
+template <int kChains>
 struct TileSums {
-  float first[4], second[4];
+  float chain[kChains][4];
 };
 
 /// A lane's part of a tile's weights in a piece: of sum lane / 4, and of the one 8 further.
@@ -58,30 +59,34 @@ struct TensorNumber<float> {
   }
 
   /// x as it is in memory.
-  FASTRNN_DEVICE static void add_rounded(TileSums& sums, const TileWeights& w, const Words& x) {
+  template <int kChains>
+  FASTRNN_DEVICE static void add_rounded(TileSums<kChains>& sums, const TileWeights& w, const Words& x) {
     Words rounded;
 #pragma unroll
     for (int i = 0; i < 4; ++i) rounded.v[i] = to_tf32(float_of(x.v[i]));
-    multiply(sums.first, w, rounded, 0);
-    multiply(sums.second, w, rounded, 1);
+    multiply(sums.chain[0], w, rounded, 0);
+    multiply(sums.chain[kChains - 1], w, rounded, 1);
   }
 
   /// Tensor cores cut off what exceeds float32 in a sum, always towards zero: over a piece that is little, and pieces
-  /// are added up by ordinary additions.
-  FASTRNN_DEVICE static void add_split(TileSums& sums, const TileWeights& large, const TileWeights& small,
+  /// are added up by ordinary additions. What is small comes first, or in a chain of its own.
+  template <int kChains>
+  FASTRNN_DEVICE static void add_split(TileSums<kChains>& sums, const TileWeights& large, const TileWeights& small,
                                        const Words& x) {
     Words x_large = x, x_small;
 #pragma unroll
     for (int i = 0; i < 4; ++i) x_small.v[i] = split_word(x_large.v[i]);
     float piece[4] = {};
+    float (&rest)[4] = kChains > 1 ? sums.chain[kChains - 1] : piece;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      multiply(piece, large, x_large, half);
-      multiply(sums.second, small, x_large, half);
-      multiply(sums.second, large, x_small, half);
+      multiply(rest, small, x_large, half);
+      multiply(rest, large, x_small, half);
     }
 #pragma unroll
-    for (int i = 0; i < 4; ++i) sums.first[i] = sums.first[i] + piece[i];
+    for (int half = 0; half < 2; ++half) multiply(piece, large, x_large, half);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums.chain[0][i] = sums.chain[0][i] + piece[i];
   }
 };
 
@@ -92,11 +97,13 @@ class TensorWeights {
   using Arithmetic = TensorNumber<T>;
   static constexpr int kTiles = 2, kPieces = cuda::kTensorPieces;
   static constexpr int kRowTiles = kInRegisters ? 1 : 2;  // of 8 rows, that meet weights once read
+  static constexpr int kChains = kInRegisters ? 2 : 1;
+  using Sums = TileSums<kChains>;
   static constexpr int kStage = cuda::kTensorStage;
 
  public:
   using Number = T;
-  static constexpr int kThreads = kInRegisters ? cuda::kTensorRegisterThreads : cuda::kSharedThreads;
+  static constexpr int kThreads = kInRegisters ? cuda::kTensorRegisterThreads : cuda::kTensorSharedThreads;
 
   /// weight(sum, k), zero past the last of either.
   template <class Weight>
@@ -149,7 +156,7 @@ class TensorWeights {
     const bool split = place.product == Product::kSplitTf32;
     const int tiles = place.sum_tiles(phase), padded = place.padded_sums(phase), row = part.lane / 4;
     for (int first = 0; first < rows; first += 8 * kRowTiles) {
-      TileSums sums[kTiles][kRowTiles] = {};
+      Sums sums[kTiles][kRowTiles] = {};
       const float* lines[kRowTiles];
 #pragma unroll
       for (int n = 0; n < kRowTiles; ++n) {
@@ -188,7 +195,9 @@ class TensorWeights {
             const int of_batch = first + n * 8 + part.lane % 4 * 2 + i % 2;
             if (of_batch >= rows || part.tile + tile >= tiles) continue;
             float* const to = partials_of(place, shared, phase, part.slice, 0) + int64_t(of_batch) * padded;
-            to[(part.tile + tile) * 16 + i / 2 * 8 + row] = sums[tile][n].first[i] + sums[tile][n].second[i];
+            const auto& chain = sums[tile][n].chain;
+            to[(part.tile + tile) * 16 + i / 2 * 8 + row] =
+                kChains > 1 ? chain[0][i] + chain[kChains - 1][i] : chain[0][i];
           }
     }
   }
@@ -216,7 +225,7 @@ class TensorWeights {
   /// All lanes of a warp go the same way.
   template <class Weights>
   FASTRNN_DEVICE static void add_piece(bool split, bool all_rows, int tiles, const float* const (&lines)[kRowTiles],
-                                       int piece, const Weights& weights, TileSums (&sums)[kTiles][kRowTiles]) {
+                                       int piece, const Weights& weights, Sums (&sums)[kTiles][kRowTiles]) {
     Words x[kRowTiles];
 #pragma unroll
     for (int n = 0; n < kRowTiles; ++n)

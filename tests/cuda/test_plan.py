@@ -51,8 +51,8 @@ def assert_fits(plan: Any, caps: Any, batch: int, hidden: int, directions: int) 
     assert (plan.groups - 1) * plan.group_rows < batch
     assert plan.units * plan.group_rows <= plan.threads
     assert plan.threads % 32 == 0
-    in_registers = 384 if plan.product == "float32" else 256
-    assert plan.threads <= (in_registers if plan.weights == "registers" else 512)
+    most = (384, 512) if plan.product == "float32" else (256, 384)
+    assert plan.threads <= most[plan.weights != "registers"]
     assert 0 < plan.shared_bytes <= caps.shared_per_block
     assert plan.streamed_bytes == 0 or (plan.mode, plan.weights) == ("grid", "shared memory")
     blocks = plan.slices * plan.groups * directions
