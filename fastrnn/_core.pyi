@@ -162,7 +162,7 @@ class cuda:
 
         mode: str  # "stepwise", "block", "cluster" or "grid"
         weights: str  # "memory", "registers" or "shared memory"
-        product: str  # "float32", "TF32" or "3xTF32"
+        product: str  # "float32", "TF32", "3xTF32" or "half"
         threads: int
         units: int
         slices: int

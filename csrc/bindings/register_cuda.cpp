@@ -47,7 +47,7 @@ void define_plans(py::module_& m) {
     need(directions == 1 || directions == 2, "directions must be 1 or 2");
     need_size(only, 6, "only must hold mode, slices, group_rows, weights, product, shared");
     need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
-             integer(only, 4) <= int(cuda::Product::kSplitTf32),
+             integer(only, 4) <= int(cuda::Product::kHalf),
          "only: no such mode, place of weights, or product");
     const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
                                    int(integer(only, 3)), int(integer(only, 4)), int(integer(only, 5))};

@@ -38,17 +38,19 @@ void launch_persistent(const Call& call, const Placement& place, const Workspace
     shape.cooperative = place.mode == Mode::kGrid;
     const auto start = [&](auto kernel) { launch(kernel, shape, stream, call, place, work); };
     using Kernels = Persistent<Call>;
-    if constexpr (!kRounds<T>) {
-      const bool tensor = place.product != Product::kFfma;
-      if constexpr (Cell::kPhases == 1) {
-        if (place.weights == cuda::WeightPlace::kRegisters) {
-          if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, true>>());
-          return start(Kernels::template kernel<Cell, RegisterWeights>());
+    const bool tensor = place.product != Product::kFfma, registers = place.weights == cuda::WeightPlace::kRegisters;
+    if constexpr (!kRounds<T>) {  // the halves have tensor cores only
+      if (!tensor) {
+        if constexpr (Cell::kPhases == 1) {
+          if (registers) return start(Kernels::template kernel<Cell, RegisterWeights>());
         }
+        return start(Kernels::template kernel<Cell, SharedWeights<T>>());
       }
-      if (tensor) return start(Kernels::template kernel<Cell, TensorWeights<float, false>>());
     }
-    start(Kernels::template kernel<Cell, SharedWeights<T>>());
+    if constexpr (Cell::kPhases == 1) {
+      if (registers) return start(Kernels::template kernel<Cell, TensorWeights<T, true>>());
+    }
+    start(Kernels::template kernel<Cell, TensorWeights<T, false>>());
   }
 }
 

@@ -56,7 +56,7 @@ Tiling tiling_of(const Placement& place) {
   const bool registers = place.weights == WeightPlace::kRegisters;
   if (place.product != Product::kFfma) {
     const int threads = registers ? kTensorRegisterThreads : kTensorSharedThreads;
-    return {threads, threads / 32, 32, kPieceDepth, registers ? kTensorPieces : INT32_MAX, INT32_MAX};
+    return {threads, threads / 32, 32, place.piece_depth(), registers ? kTensorPieces : INT32_MAX, INT32_MAX};
   }
   if (registers) return {kRegisterThreads, kRegisterThreads, 8, 8, 1, INT32_MAX};
   return {kSharedThreads, kSharedThreads, 4, 4, INT32_MAX, 32};
@@ -114,7 +114,7 @@ bool place_weights(int64_t room, Placement& place) {
 /// Threads and shared memory; false where the geometry does not fit the device.
 bool lay_out(int64_t shared_bytes, Placement& place) {
   const bool tensor = place.product != Product::kFfma;
-  if (place.weights == WeightPlace::kRegisters && (place.phases > 1 || place.itemsize != 4)) return false;
+  if (place.weights == WeightPlace::kRegisters && place.phases > 1) return false;
   const Tiling tiling = tiling_of(place);
   if (int64_t(place.units) * place.group_rows > tiling.threads) return false;
   int threads = place.units * place.group_rows, deepest = 0;
@@ -129,9 +129,9 @@ bool lay_out(int64_t shared_bytes, Placement& place) {
       partials = std::max(partials, int64_t(tiling.workers) * kTensorStage);
   }
   place.threads = round_up(threads, 32);
-  place.operand_pitch = round_up(deepest, tensor ? kPieceDepth : 8);
+  place.operand_pitch = round_up(deepest, tensor ? place.piece_depth() : 8);
   // 8 lanes read 16 bytes each of two rows, which must lie in different banks.
-  if (tensor && place.operand_pitch % 32 == 0) place.operand_pitch += 16;
+  if (tensor && place.operand_pitch / place.piece_depth() % 2 == 0) place.operand_pitch += place.piece_depth();
   const int64_t stride = floats_of(place, int64_t(place.group_rows) * place.operand_pitch);
   int64_t at = 4;  // after the flag
   place.flag_at = 0;
@@ -310,7 +310,7 @@ class Planner {
     place.units = divide_up(problem_.hidden, slices);
     // The last block would have nothing.
     if (only_.slices == 0 && int64_t(slices - 1) * place.units >= problem_.hidden) return;
-    for (const Product product : {Product::kFfma, Product::kTf32, Product::kSplitTf32}) {
+    for (const Product product : {Product::kFfma, Product::kTf32, Product::kSplitTf32, Product::kHalf}) {
       if (!takes(product)) continue;
       place.product = product;
       for (const WeightPlace weights : {WeightPlace::kRegisters, WeightPlace::kShared}) {
@@ -327,7 +327,8 @@ class Planner {
 
   bool takes(Product product) const {
     if (only_.product >= 0 && only_.product != int(product)) return false;
-    if (problem_.number != kFloat32) return product == Product::kFfma;
+    if (is_half(problem_.number)) return product == Product::kHalf && device_.major >= 8;
+    if (product == Product::kHalf) return false;
     return product == Product::kFfma || (device_.major >= 8 && (product != Product::kTf32 || problem_.tf32));
   }
 
@@ -364,7 +365,7 @@ const char* name_of(WeightPlace place) {
 }
 
 const char* name_of(Product product) {
-  constexpr const char* kNames[] = {"float32", "TF32", "3xTF32"};
+  constexpr const char* kNames[] = {"float32", "TF32", "3xTF32", "half"};
   return kNames[int(product)];
 }
 

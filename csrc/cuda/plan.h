@@ -22,15 +22,16 @@ enum class Mode : int {
 enum class WeightPlace : int { kMemory, kRegisters, kShared };
 /// What persistent kernels multiply with (tensor_weights.h).
 enum class Product : int {
-  kFfma,       // ordinary multiply-adds of float32
+  kFfma,       // ordinary multiply-adds of float32, for float32
   kTf32,       // tensor cores; operands rounded to 10 bits of mantissa
   kSplitTf32,  // tensor cores, three products of them for each: as exact as float32 ("3xTF32")
+  kHalf,       // tensor cores; for the halves, whose operands are what they are
 };
 
 /// Threads of a persistent block, at the most.
 constexpr int kRegisterThreads = 384, kSharedThreads = 512, kTensorRegisterThreads = 256, kTensorSharedThreads = 384;
-/// Pieces of the depth that a warp of tensor_weights.h has in registers at the most, and how deep they are.
-constexpr int kTensorPieces = 8, kPieceDepth = 16;
+/// Pieces of the depth that a warp of tensor_weights.h has in registers at the most, and their words of 32 bits.
+constexpr int kTensorPieces = 8, kPieceWords = 16;
 /// Words of shared memory by which such a warp loads them.
 constexpr int kTensorStage = 32 * 16;
 
@@ -61,7 +62,8 @@ struct Placement {
 
   /// Of tensor_weights.h: tiles of 16 sums, and pieces of the depth.
   FASTRNN_HD int sum_tiles(int phase) const { return (outputs[phase] * units + 15) / 16; }
-  FASTRNN_HD int pieces(int phase) const { return (depth[phase] + kPieceDepth - 1) / kPieceDepth; }
+  FASTRNN_HD int piece_depth() const { return kPieceWords * 4 / itemsize; }
+  FASTRNN_HD int pieces(int phase) const { return (depth[phase] + piece_depth() - 1) / piece_depth(); }
   /// From a row's partial sums to the next one's; with tensor cores so that what a warp writes lies in different banks.
   FASTRNN_HD int padded_sums(int phase) const {
     return product == Product::kFfma ? (outputs[phase] * units + 7) / 8 * 8 : sum_tiles(phase) * 16 + 4;
@@ -72,7 +74,7 @@ struct Placement {
   }
   FASTRNN_HD int slice_tiles(int phase) const { return (depth_tiles(phase) + k_slices[phase] - 1) / k_slices[phase]; }
   FASTRNN_HD int tile_floats(int phase) const {
-    return product == Product::kFfma ? padded_sums(phase) * itemsize : sum_tiles(phase) * 16 * kPieceDepth;
+    return product == Product::kFfma ? padded_sums(phase) * itemsize : sum_tiles(phase) * 16 * kPieceWords;
   }
   FASTRNN_HD int blocks(int directions) const { return slices * groups * directions; }
   /// Of the ring through which blocks of a grid exchange, two slots of all groups; then a counter a group.

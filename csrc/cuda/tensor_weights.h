@@ -5,90 +5,14 @@
 // which k an instruction takes first is anyone's choice, as long as both operands have the same.
 
 #include "core/host_device.h"
-#include "cuda/ops.h"
 #include "cuda/plan.h"
 #include "cuda/resident.h"
+#include "cuda/tensor_number.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
 
 using cuda::Product;
-
-/// A lane's 16 bytes of a piece.
-struct Words {
-  uint32_t v[4];
-};
-
-/// What a lane has of a tile of 16 sums and 8 rows: of sums lane / 4 and that + 8, rows 2 * (lane % 4) and the next.
-/// Where registers allow, in two chains of additions, since an instruction waits for the one before it in its chain.
-template <int kChains>
-struct TileSums {
-  float chain[kChains][4];
-};
-
-/// A lane's part of a tile's weights in a piece: of sum lane / 4, and of the one 8 further.
-struct TileWeights {
-  Words top, bottom;
-};
-
-template <class T>
-struct TensorNumber;
-
-/// TF32, or a float as the sum of two of them: with the product of the two small ones left out that is as exact as
-/// float32.
-template <>
-struct TensorNumber<float> {
-  static constexpr int kInWord = 1;
-
-  template <class Weight>
-  FASTRNN_DEVICE static uint32_t pack(bool split, const Weight& weight) {
-    return split ? bits_of(weight(0)) : to_tf32(weight(0));
-  }
-
-  /// What `word` lacks after rounding; and rounds it.
-  FASTRNN_DEVICE static uint32_t split_word(uint32_t& word) {
-    const float value = float_of(word);
-    word = to_tf32(value);
-    return bits_of(value - float_of(word));  // 12 bits of mantissa, of which the instruction reads the first 10
-  }
-
-  FASTRNN_DEVICE static void multiply(float (&sums)[4], const TileWeights& w, const Words& x, int half) {
-    const uint32_t a[4] = {w.top.v[half * 2], w.bottom.v[half * 2], w.top.v[half * 2 + 1], w.bottom.v[half * 2 + 1]};
-    const uint32_t b[2] = {x.v[half * 2], x.v[half * 2 + 1]};
-    mma_m16n8k8_tf32(sums, a, b);
-  }
-
-  /// x as it is in memory.
-  template <int kChains>
-  FASTRNN_DEVICE static void add_rounded(TileSums<kChains>& sums, const TileWeights& w, const Words& x) {
-    Words rounded;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) rounded.v[i] = to_tf32(float_of(x.v[i]));
-    multiply(sums.chain[0], w, rounded, 0);
-    multiply(sums.chain[kChains - 1], w, rounded, 1);
-  }
-
-  /// Tensor cores cut off what exceeds float32 in a sum, always towards zero: over a piece that is little, and pieces
-  /// are added up by ordinary additions. What is small comes first, or in a chain of its own.
-  template <int kChains>
-  FASTRNN_DEVICE static void add_split(TileSums<kChains>& sums, const TileWeights& large, const TileWeights& small,
-                                       const Words& x) {
-    Words x_large = x, x_small;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) x_small.v[i] = split_word(x_large.v[i]);
-    float piece[4] = {};
-    float (&rest)[4] = kChains > 1 ? sums.chain[kChains - 1] : piece;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      multiply(rest, small, x_large, half);
-      multiply(rest, large, x_small, half);
-    }
-#pragma unroll
-    for (int half = 0; half < 2; ++half) multiply(piece, large, x_large, half);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) sums.chain[0][i] = sums.chain[0][i] + piece[i];
-  }
-};
 
 /// A warp has two tiles of sums, and a slice of the depth. In registers: up to kTensorPieces pieces of it, for cells of
 /// one phase. In shared memory: [piece, tile, top or bottom, lane], 16 bytes each.
@@ -111,7 +35,7 @@ class TensorWeights {
     const bool split = place.product == Product::kSplitTf32;
     const int sums = place.outputs[phase] * place.units, depth = place.depth[phase];
     const auto word = [&](int sum, int k) {
-      return Arithmetic::pack(split, [&](int i) { return sum < sums && k + i < depth ? weight(sum, k + i) : 0.0f; });
+      return Arithmetic::pack(split, [&](int i) { return sum < sums && k + i < depth ? weight(sum, k + i) : T{}; });
     };
     // Neighbors in the depth are neighbors in memory, so threads go along it: `at` counts the words of a sum.
     const auto place_of = [](int sum, int at) {
@@ -149,7 +73,7 @@ class TensorWeights {
     }
   }
 
-  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, const float* own, int phase, const float* operand,
+  FASTRNN_DEVICE void multiply(const Placement& place, float* shared, const float* own, int phase, const T* operand,
                                int rows) const {
     const Part part(place, phase);
     if (part.begin >= part.end) return;
@@ -157,11 +81,12 @@ class TensorWeights {
     const int tiles = place.sum_tiles(phase), padded = place.padded_sums(phase), row = part.lane / 4;
     for (int first = 0; first < rows; first += 8 * kRowTiles) {
       Sums sums[kTiles][kRowTiles] = {};
-      const float* lines[kRowTiles];
+      const uint32_t* lines[kRowTiles];
 #pragma unroll
       for (int n = 0; n < kRowTiles; ++n) {
         const int of_batch = first + n * 8 + row < rows ? first + n * 8 + row : rows - 1;
-        lines[n] = operand + int64_t(of_batch) * place.operand_pitch + part.begin * 16 + part.lane % 4 * 4;
+        lines[n] = reinterpret_cast<const uint32_t*>(operand + int64_t(of_batch) * place.operand_pitch) +
+                   part.begin * 16 + part.lane % 4 * 4;
       }
       const bool all_rows = first + 8 < rows;
       if constexpr (kInRegisters) {
@@ -224,32 +149,37 @@ class TensorWeights {
 
   /// All lanes of a warp go the same way.
   template <class Weights>
-  FASTRNN_DEVICE static void add_piece(bool split, bool all_rows, int tiles, const float* const (&lines)[kRowTiles],
+  FASTRNN_DEVICE static void add_piece(bool split, bool all_rows, int tiles, const uint32_t* const (&lines)[kRowTiles],
                                        int piece, const Weights& weights, Sums (&sums)[kTiles][kRowTiles]) {
-    Words x[kRowTiles];
+    Words x[kRowTiles] = {};
 #pragma unroll
     for (int n = 0; n < kRowTiles; ++n)
-      if (n == 0 || all_rows) x[n] = load_words(reinterpret_cast<const uint32_t*>(lines[n] + piece * 16));
+      if (n == 0 || all_rows) x[n] = load_words(lines[n] + piece * 16);
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
       if (tile >= tiles) continue;
-      TileWeights large = weights(tile), small;
-      if (split) {
+      TileWeights large = weights(tile), small{};
+      if constexpr (Arithmetic::kSplits) {
+        if (split) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          pin(large.top.v[i]);
-          pin(large.bottom.v[i]);
-          small.top.v[i] = Arithmetic::split_word(large.top.v[i]);
-          small.bottom.v[i] = Arithmetic::split_word(large.bottom.v[i]);
+          for (int i = 0; i < 4; ++i) {
+            pin(large.top.v[i]);
+            pin(large.bottom.v[i]);
+            small.top.v[i] = Arithmetic::split_word(large.top.v[i]);
+            small.bottom.v[i] = Arithmetic::split_word(large.bottom.v[i]);
+          }
         }
       }
 #pragma unroll
       for (int n = 0; n < kRowTiles; ++n) {
         if (n > 0 && !all_rows) continue;
-        if (split)
-          Arithmetic::add_split(sums[tile][n], large, small, x[n]);
-        else
-          Arithmetic::add_rounded(sums[tile][n], large, x[n]);
+        if constexpr (Arithmetic::kSplits) {
+          if (split) {
+            Arithmetic::add_split(sums[tile][n], large, small, x[n]);
+            continue;
+          }
+        }
+        Arithmetic::add(sums[tile][n], large, x[n]);
       }
     }
   }

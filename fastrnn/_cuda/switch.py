@@ -9,7 +9,7 @@ __all__ = ["MODES", "Only", "enabled", "forced", "plan_only", "set_enabled", "wa
 
 MODES = ("stepwise", "block", "cluster", "grid")
 _WEIGHTS = ("memory", "registers", "shared")
-_PRODUCTS = ("ffma", "tf32", "3xtf32")
+_PRODUCTS = ("ffma", "tf32", "3xtf32", "half")
 
 
 class Only(NamedTuple):
