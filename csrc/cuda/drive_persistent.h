@@ -47,7 +47,7 @@ void launch_persistent(const Call& call, const Placement& place, const Workspace
         return start(Kernels::template kernel<Cell, SharedWeights<T>>());
       }
     }
-    if constexpr (Cell::kPhases == 1) {
+    if constexpr (cuda::tensors_in_registers(Cell::kName)) {
       if (registers) return start(Kernels::template kernel<Cell, TensorWeights<T, true>>());
     }
     start(Kernels::template kernel<Cell, TensorWeights<T, false>>());

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <string>
+#include <string_view>
 
 #include "cells/traits.h"
 #include "core/layer.h"
@@ -34,6 +35,12 @@ constexpr int kRegisterThreads = 384, kSharedThreads = 512, kTensorRegisterThrea
 constexpr int kTensorPieces = 8, kPieceWords = 16;
 /// Words of shared memory by which such a warp loads them.
 constexpr int kTensorStage = 32 * 16;
+
+/// Whether tensor cores may find a cell's weights in registers: such kernels take long to compile, and there are those
+/// for the cells that torch has.
+constexpr bool tensors_in_registers(std::string_view cell) {
+  return cell == "rnn_tanh" || cell == "rnn_relu" || cell == "lstm" || cell == "gru";
+}
 
 const char* name_of(Mode mode);
 const char* name_of(WeightPlace place);

@@ -21,6 +21,8 @@ PLANS = [
     "mode=cluster,slices=4",
     "mode=grid,slices=3,group_rows=2",
 ]
+IN_REGISTERS = ["mode=block,weights=registers", "mode=grid,slices=3,weights=registers"]
+IN_SHARED = ["mode=block,weights=shared", "mode=cluster,slices=2,weights=shared"]
 
 
 @pytest.fixture
@@ -119,6 +121,16 @@ def test_no_less_exact_than_torch(half: torch.dtype, kind: str, emulated: Emulat
         for got, other, truth in zip(mine, others, truths, strict=True):
             assert got.dtype == half
             assert error(got, truth).norm() <= 1.1 * error(other, truth).norm()
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+@pytest.mark.parametrize(("cell", "batch", "hidden"), [("lstm", 9, 33), ("gru", 1, 65)])
+def test_both_places_of_weights(
+    cell: str, batch: int, hidden: int, half: torch.dtype, emulated: Emulated
+) -> None:
+    given = arguments(cell, 3, batch, 5, hidden)
+    compare(cell, given, half, emulated, IN_REGISTERS + IN_SHARED)
+    assert {plan.product for plan in emulated.plans} == {"half"}
 
 
 @pytest.mark.parametrize("only", PLANS)

@@ -214,7 +214,7 @@ def test_explain_tells_who_computes_and_why() -> None:
     assert "features" in fastrnn.explain(layer, torch.randn(5, 2, 4))
     half = fastrnn.nn.LSTM(3, 8, dtype=torch.bfloat16)
     text = fastrnn.explain(half, torch.randn(2, 1, 3, dtype=torch.bfloat16), gpu="h100")
-    assert "weights in shared memory" in text
+    assert "weights in registers, half" in text
     assert "grid" in fastrnn.explain(
         fastrnn.nn.LSTM(8, 1024), torch.randn(9, 1, 8), lengths=[4], gpu="h100"
     )

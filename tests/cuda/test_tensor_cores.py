@@ -15,8 +15,6 @@ from oracles import assert_within_budget  # noqa: E402
 from tf32 import nearest_tf32, run_rounded  # noqa: E402
 
 from fastrnn import _cuda, functional  # noqa: E402
-from fastrnn._native import core  # noqa: E402
-from fastrnn._plan import CELL_NUMBERS  # noqa: E402
 
 PLANS = [
     "mode=block,weights=registers",
@@ -26,9 +24,7 @@ PLANS = [
     "mode=grid,slices=3,weights=registers",
     "mode=grid,slices=5,weights=shared",
 ]
-ONE_PHASE = {
-    name for name in CELLS if max(s[3] for s in core.cuda.columns(CELL_NUMBERS[name])[2]) == 0
-}
+IN_REGISTERS = {"rnn_tanh", "rnn_relu", "lstm", "gru"}
 
 
 @pytest.fixture
@@ -37,8 +33,8 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> Emulated:
 
 
 def takes(cell: str, only: str) -> bool:
-    """Two-phase cells keep their weights in shared memory."""
-    return cell in ONE_PHASE or "registers" not in only
+    """The other cells keep their weights in shared memory."""
+    return cell in IN_REGISTERS or "registers" not in only
 
 
 def assert_planned(emulated: Emulated, only: str, product: str) -> None:
@@ -153,11 +149,13 @@ def test_every_schedule_gives_the_same_bits(only: str, product: str, emulated: E
 
 
 @pytest.mark.parametrize("weights", ["registers", "shared"])
-@pytest.mark.parametrize("product", ["tf32", "3xtf32"])
+@pytest.mark.parametrize("product", ["tf32", "3xtf32", "float16", "bfloat16"])
 def test_a_batch_does_not_change_its_rows(product: str, weights: str, emulated: Emulated) -> None:
     """Wherever in a tile they come to lie: what a lane reads past the last row stays there."""
-    given = {n: v.float() for n, v in arguments("lstm", 3, 11, 3, 20).items()}
-    only = f"mode=block,weights={weights},product={product},group_rows="
+    dtype = torch.float32 if "tf32" in product else getattr(torch, product)
+    given = {n: v.to(dtype) for n, v in arguments("lstm", 3, 11, 3, 20).items()}
+    word = product if "tf32" in product else "half"
+    only = f"mode=block,weights={weights},product={word},group_rows="
 
     def results(first: int) -> list[Any]:
         """Of the rows from ``first`` on: h of every step, and the gradient of h0."""
@@ -172,8 +170,9 @@ def test_a_batch_does_not_change_its_rows(product: str, weights: str, emulated: 
     whole = emulated(results, 0, only=f"{only}11", tf32=True)
     for first in (2, 5):
         y, grad = emulated(results, first, only=only + str(11 - first), tf32=True)
-        np.testing.assert_array_equal(y, whole[0][:, first:])
-        np.testing.assert_array_equal(grad, whole[1][first:])
+        assert {plan.mode for plan in emulated.plans} == {"block"}
+        assert torch.equal(y, whole[0][:, first:])
+        assert torch.equal(grad, whole[1][first:])
 
 
 def test_only_where_torch_allows_it(emulated: Emulated) -> None:
