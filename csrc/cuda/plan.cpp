@@ -315,7 +315,8 @@ class Planner {
       place.product = product;
       for (const WeightPlace weights : {WeightPlace::kRegisters, WeightPlace::kShared}) {
         if (only_.weights >= 0 && only_.weights != int(weights)) continue;
-        if (weights == WeightPlace::kRegisters && product != Product::kFfma && !tensors_in_registers(cell_.name)) continue;
+        if (weights == WeightPlace::kRegisters && product != Product::kFfma && !tensors_in_registers(cell_.name))
+          continue;
         place.weights = weights;
         for (const int rows : group_rows_to_try(problem_.batch, only_.group_rows)) {
           place.group_rows = rows;

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emulated import CELLS, Emulated, arguments, compare, run  # noqa: E402
+from emulated import PERSISTENT, Emulated, arguments, compare, run  # noqa: E402
 from fragments import KINDS, multiply, pack_sums, round_to_tf32, tiles  # noqa: E402
 from oracles import assert_within_budget  # noqa: E402
 from tf32 import nearest_tf32, run_rounded  # noqa: E402
@@ -72,7 +72,7 @@ def test_operands_lose_what_tf32_does_not_have() -> None:
 
 
 @pytest.mark.parametrize("only", PLANS[:2])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", PERSISTENT)
 def test_three_products_are_as_exact_as_float32(cell: str, only: str, emulated: Emulated) -> None:
     if takes(cell, only):
         compare(cell, arguments(cell, 4, 5, 3, 9), emulated, only=only + ",product=3xtf32")
