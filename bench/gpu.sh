@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one go. Stages, all of them unless some are named with --stages a,b:
 #   build      installs the package with the CUDA engine for the GPU at hand
-#   floor      measures what exchanges and launches cost (gpu_floor.cu): constants of csrc/cuda/plan.cpp
+#   floor      measures what exchanges and launches cost (gpu_floor.cu): constants of csrc/cuda/plan_costs.cpp
 #   tests      pytest -m cuda
 #   benchmark  beside torch on cuDNN (gpu.py): bench/results/gpu-NAME.json and .md
 #   sanitizer  compute-sanitizer over some of the tests

@@ -1,5 +1,5 @@
 // What exchanges between blocks, launches and tensor cores cost on the GPU at hand: the constants that the CUDA
-// engine's planner reckons with (Costs in csrc/cuda/plan.cpp). Prints JSON, times in nanoseconds.
+// engine's planner reckons with (Costs in csrc/cuda/plan_costs.cpp). Prints JSON, times in nanoseconds.
 //   nvcc -std=c++17 -O3 -gencode arch=compute_90,code=sm_90 -o gpu_floor bench/gpu_floor.cu && ./gpu_floor
 
 #include <cooperative_groups.h>

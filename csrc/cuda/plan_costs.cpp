@@ -1,0 +1,114 @@
+#include "cuda/plan_costs.h"
+
+#include <algorithm>
+
+#include "core/number.h"
+#include "cuda/plan_layout.h"
+
+namespace fastrnn {
+namespace cuda {
+namespace {
+
+constexpr int kTileUnits = 8, kTileRows = 16;  // of a stepwise block (tile_product.h)
+
+/// What things cost, in cycles. Estimates of an H100 from the literature, to be replaced by measured ones.
+struct Costs {
+  double gigahertz = 1.7, launch = 4400;
+  double block_exchange = 60, cluster_exchange = 300, grid_exchange = 1500;
+  double cluster_bytes = 20, l2_bytes = 64, shared_bytes = 128;  // a cycle
+  double l2_size = 36e6, l2_total = 3200, memory_bytes = 1500;   // of the whole GPU; a cycle
+  double multiply_adds = 96;                                     // a cycle
+  double tensor = 6.5, tensor_latency = 33, tensor_start = 60;   // an instruction of a quarter of a multiprocessor
+  double pointwise = 230;
+};
+constexpr Costs kCosts;
+
+/// How often a product reads weights that are not in registers.
+int passes(const Placement& place) { return divide_up(place.group_rows, place.product == Product::kFfma ? 4 : 16); }
+
+/// Of a phase's product in a block.
+double product_cycles(const Placement& place, int phase) {
+  const double rows = place.group_rows, depth = place.depth[phase], padded = place.padded_sums(phase);
+  const bool shared = place.weights == WeightPlace::kShared;
+  if (place.product == Product::kFfma) {
+    const double weights = shared ? double(kept_floats(place, phase)) * 4 * passes(place) : 0;
+    return padded * depth * rows / kCosts.multiply_adds + weights / kCosts.shared_bytes;
+  }
+  const int row_tiles = divide_up(place.group_rows, 8), warps = place.row_groups[phase] * place.k_slices[phase];
+  const double tiles = double(place.sum_tiles(phase)) * place.pieces(phase);
+  const double products = place.product == Product::kSplitTf32 ? 3 : 1;
+  const double multiply = tiles * row_tiles * 2 * products * kCosts.tensor / std::min(4, warps);
+  // A piece's instructions on the same sums wait for one another.
+  const double chain = double(divide_up(place.pieces(phase), place.k_slices[phase])) * row_tiles *
+                       (place.product == Product::kSplitTf32 ? 4 : 1) * kCosts.tensor_latency;
+  double bytes = double(place.row_groups[phase]) * place.pieces(phase) * rows * 64;
+  if (shared) bytes += double(kept_floats(place, phase)) * 4 * passes(place);
+  return std::max({multiply, chain, bytes / kCosts.shared_bytes}) + kCosts.tensor_start;
+}
+
+/// Of the weights that are not on the chip.
+double streamed_cycles(const Problem& problem, const Placement& place) {
+  const double bytes = double(place.streamed_floats) * 4, all = bytes * place.blocks(problem.directions);
+  const double rate = all > kCosts.l2_size ? kCosts.memory_bytes : kCosts.l2_total;
+  return std::max(bytes / kCosts.l2_bytes, all / rate) * passes(place);
+}
+
+double persistent_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place) {
+  double cycles = kCosts.pointwise;
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const double padded = place.padded_sums(phase), depth = place.depth[phase], rows = place.group_rows;
+    cycles += product_cycles(place, phase);
+    cycles += 60 + 2 * place.k_slices[phase] * rows * padded * 4 / kCosts.shared_bytes;
+    const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
+    if (place.mode == Mode::kBlock) cycles += kCosts.block_exchange;
+    if (place.mode == Mode::kCluster)
+      cycles += kCosts.cluster_exchange + published * place.slices / kCosts.cluster_bytes;
+    if (place.mode == Mode::kGrid) cycles += kCosts.grid_exchange + rows * depth * place.itemsize / kCosts.l2_bytes;
+  }
+  cycles += streamed_cycles(problem, place);
+  // Clusters do not fill all multiprocessors; blocks and clusters that do not fit at once run in turns.
+  const int together = place.mode == Mode::kCluster
+                           ? std::max(1, device.multiprocessors * 9 / 10 / place.slices) * place.slices
+                           : device.multiprocessors;
+  return cycles * divide_up(place.blocks(problem.directions), together);
+}
+
+/// With normalized gates a second launch, which goes over each row three times.
+double normalization_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem) {
+  if (!cell.normalizes_gates) return 0;
+  const double bytes = 3.0 * cell.gates * problem.hidden * itemsize_of(problem.number);
+  return kCosts.launch + 4 * kCosts.pointwise +
+         bytes / kCosts.l2_bytes * divide_up(int64_t(problem.batch) * problem.directions, device.multiprocessors);
+}
+
+double stepwise_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
+                       const Placement& place) {
+  double cycles = normalization_cycles(device, cell, problem);
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const int blocks = divide_up(problem.hidden, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
+    const double itemsize = place.itemsize;
+    const double rate = problem.number == kFloat64 ? kCosts.multiply_adds / 2 : kCosts.multiply_adds;
+    const double loads = double(place.outputs[phase]) * kTileUnits * place.depth[phase] * itemsize / kCosts.l2_bytes;
+    const double sums = double(place.outputs[phase]) * kTileUnits * kTileRows * place.depth[phase] / rate;
+    const double weights = double(place.outputs[phase]) * problem.hidden * place.depth[phase] * itemsize;
+    const double memory = weights > kCosts.l2_size ? weights * problem.directions / kCosts.memory_bytes : 0;
+    cycles += kCosts.launch + std::max(memory, std::max(loads, 2 * sums) * divide_up(blocks, device.multiprocessors));
+  }
+  return cycles;
+}
+
+double microseconds(double cycles) { return cycles / kCosts.gigahertz / 1e3; }
+
+}  // namespace
+
+double persistent_microseconds(const DeviceCaps& device, const Problem& problem, const Placement& place) {
+  return microseconds(persistent_cycles(device, problem, place));
+}
+
+double stepwise_microseconds(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
+                             const Placement& place) {
+  return microseconds(stepwise_cycles(device, cell, problem, place));
+}
+
+}  // namespace cuda
+}  // namespace fastrnn
