@@ -106,7 +106,7 @@ class BoundTrainer {
 
   py::dict train(uint64_t epoch, double alpha_start, double alpha_end, bool c_schedule, double done, double total,
                  bool by_sentences, int64_t first_sentence, const py::object& report, double interval) {
-    const auto& chunks = trainer_->chunk_starts();
+    const auto& chunks = trainer().chunk_starts();
     require(std::binary_search(chunks.begin(), chunks.end(), first_sentence),
             "first_sentence must be the first of a chunk");
     word2vec::Epoch e;
@@ -128,7 +128,7 @@ class BoundTrainer {
     word2vec::Progress result;
     {
       const py::gil_scoped_release unlocked;
-      result = trainer_->train(e, [&](const word2vec::Progress& p) {
+      result = trainer().train(e, [&](const word2vec::Progress& p) {
         if (error) return false;
         const py::gil_scoped_acquire locked;
         try {
@@ -157,19 +157,27 @@ class BoundTrainer {
 
   /// What train returned, or would have, had nothing interrupted it.
   py::dict last() const { return last_; }
-  int64_t position() const { return trainer_->position(); }
+  int64_t position() const { return trainer().position(); }
   py::array_t<int64_t> chunk_starts() const {
-    const auto& chunks = trainer_->chunk_starts();
+    const auto& chunks = trainer().chunk_starts();
     return py::array_t<int64_t>(int64_t(chunks.size()), chunks.data());
   }
 
  private:
+  const word2vec::Trainer& trainer() const {
+    if (!trainer_) throw py::value_error("there is no trainer");
+    return *trainer_;
+  }
+  word2vec::Trainer& trainer() {
+    if (!trainer_) throw py::value_error("there is no trainer");
+    return *trainer_;
+  }
   static bool given(const py::kwargs& options, const char* name) {
     return options.contains(name) && !options[name].is_none();
   }
   template <class T>
   static T option(const py::kwargs& options, const char* name, T otherwise) {
-    return given(options, name) ? options[name].cast<T>() : otherwise;
+    return given(options, name) ? options[name].cast<T>() : std::move(otherwise);
   }
   /// The array itself, never a converted copy: the trainer works in place.
   template <class T>

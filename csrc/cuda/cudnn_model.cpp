@@ -65,7 +65,8 @@ double small_us(const DeviceCaps& device, const CellTraits& cell, const TorchCal
               : weights <= 66e3 ? 2.5
                                 : 4.0 + 0.6 * std::min(call.batch, device.multiprocessors);
   if (call.backward) us *= 1.7;
-  return us * ((call.batch + device.multiprocessors - 1) / device.multiprocessors);
+  const int turns = (call.batch + device.multiprocessors - 1) / device.multiprocessors;
+  return us * turns;
 }
 
 }  // namespace
