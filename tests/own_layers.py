@@ -67,7 +67,7 @@ def exact_run(
     initial = [] if hx is None else [as_array(s.double()) for s in flat(hx)]
     runs = []
     kind = CELL_INFO[layer._cell()]["name"]
-    for index, weights in enumerate(wide._composed_weights()):
+    for index, weights in enumerate(wide._layer_weights()):
         arrays = [None if w is None else as_array(w) for w in weights]
         params = [reference.Params(*arrays[5 * d : 5 * d + 5]) for d in range(directions)]
         here = slice(index * directions, (index + 1) * directions)

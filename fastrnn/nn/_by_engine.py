@@ -1,0 +1,154 @@
+"""Calls that the engine computes: the usual way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.utils.rnn import PackedSequence
+
+from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights
+from fastrnn._cuda import left_to_torch
+from fastrnn._dispatch import engine_refuses, never_compiled, run_stack
+from fastrnn._layouts import BATCH_FIRST, PACKED, TIME_FIRST
+from fastrnn._native import core
+from fastrnn._plan import LayerPlan, Uneven, rows_plan, stack_plan
+from fastrnn._regularizers import Regularizers
+from fastrnn._rows import Rows
+from fastrnn.nn._layer import Layer
+
+__all__ = ["ByEngine"]
+
+
+class ByEngine(Layer):
+    def refusal(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+    ) -> str | None:
+        """Why a call with these arguments would not run on the engine; None where it would."""
+        if lengths is not None or resets is not None or isinstance(input, PackedSequence):
+            rows = self._rows(input, lengths, resets)
+            call = rows if isinstance(rows, str) else self._engine_call(input, hx, rows)
+        else:
+            call = self._engine_call(input, hx)
+        return call if isinstance(call, str) else None
+
+    @never_compiled
+    def _forward_engine(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any,
+        rows: Rows | None = None,
+    ) -> Any:
+        call = self._engine_call(input, hx, rows)
+        if isinstance(call, str):
+            return None
+        packed = input if isinstance(input, PackedSequence) else None
+        outputs = self._uncast(run_stack(*call), input if packed is None else packed.data, hx)
+        y: Any = outputs[0] if packed is None else PackedSequence(outputs[0], *packed[1:])
+        return y, outputs[1] if self._num_states == 1 else outputs[1:]
+
+    def _engine_call(
+        self,
+        input: Any,  # noqa: A002
+        hx: Any,
+        rows: Rows | None = None,
+    ) -> tuple[Any, ...] | str:
+        """Arguments of `run_stack`, or why the engine doesn't take the call."""
+        packed = rows is not None and isinstance(input, PackedSequence)
+        if packed:
+            input = input.data  # noqa: A001
+        kind = type(input)
+        if kind is not Tensor and kind is not Parameter:  # fake, or some other subclass
+            return f"input is a {kind.__name__}"
+        initial: tuple[Any, ...]
+        if self._num_states == 1:
+            initial = (hx,)
+        elif hx is None:
+            initial = (None, None)
+        elif type(hx) in (tuple, list) and len(hx) == 2 and hx[0] is not None and hx[1] is not None:
+            initial = (hx[0], hx[1])
+        else:
+            return "hx is not a pair"
+        weights = self._engine_weights()
+        if weights is None:
+            return "a weight is missing"
+        mixed = False
+        cast = autocast_dtype(input)
+        if cast is not None:
+            reason = autocast_refuses(cast, (input, *initial, *weights))
+            if reason is not None:
+                return reason
+            input = input.to(cast)  # noqa: A001
+            initial = cast_all(cast, initial)
+            weights, mixed = cast_weights(cast, weights)
+        num_directions = 2 if self.bidirectional else 1
+        zoneout = self._rates is not None and self._rates.any_zoneout
+        if rows is None or rows.batch_sizes is None:
+            plan = stack_plan(
+                core.isa_id(),
+                self._cell(),
+                input.dtype,
+                input.shape,
+                self.input_size,
+                self.hidden_size,
+                self.num_layers,
+                num_directions,
+                self.batch_first,
+                mixed,
+                zoneout,
+            )
+        else:
+            plan = rows_plan(
+                core.isa_id(),
+                self._cell(),
+                input.dtype,
+                input.shape,
+                PACKED if packed else BATCH_FIRST if self.batch_first else TIME_FIRST,
+                Uneven(rows.steps, rows.padded_steps, rows.batch_size, rows.total),
+                self.input_size,
+                self.hidden_size,
+                self.num_layers,
+                num_directions,
+                mixed,
+                zoneout,
+            )
+        reason = engine_refuses(input, initial, weights, plan, self.proj_size)
+        if not (reason or input.is_cpu or isinstance(plan, str)) and self._torch_takes(
+            packed, rows
+        ):
+            reason = left_to_torch(plan, input, initial, weights, packed)
+        if reason is not None:
+            return reason
+        draw = None if self._rates is None else self._draw
+        return plan, input, initial, weights, self.dropout if self.training else 0.0, rows, draw
+
+    def _engine_weights(self) -> list[Tensor | None] | None:
+        """Weights as they are now, never remembered: 4 a direction, missing biases as None."""
+        parameters = self._parameters
+        weights: list[Tensor | None] = []
+        for names in self._all_weights:
+            for name in names:
+                weight = parameters.get(name)
+                if weight is None:  # parametrized, pruned, weight-normed, replicated, ...
+                    weight = getattr(self, name, None)
+                    if weight is None:
+                        return None
+                weights.append(weight)
+            weights[-len(names) + 1] = self._recurrent_weight(weights[-len(names) + 1])
+            if len(names) == 2:
+                weights += (None, None)
+        return weights
+
+    def _torch_takes(self, packed: bool, rows: Rows | None) -> bool:
+        """Whether torch's layer, not a loop of operations, computes what the engine refuses."""
+        return self._in_torch and (rows is None or (packed and rows.resets is None))
+
+    def _draw(self, plan: LayerPlan, x: Tensor) -> Regularizers | None:
+        assert self._rates is not None
+        return self._rates.draw(plan.state_shape, plan.y_shape, x, self.training, plan.y_strides)
