@@ -103,6 +103,7 @@ class ForwardPass {
 
   void prepare_states();
 
+  V initial_units(int state, int64_t row, int64_t block) const;
   void prepare_hidden();
 
   // -- where things are -------------------------------------------------------------------------------------------

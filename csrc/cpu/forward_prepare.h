@@ -46,22 +46,26 @@ void ForwardPass<Cell, T, Product>::pack() {
                 blocks_, Cell::kUnitParams, base_ + plan_.unit_params);
 }
 
+/// Of a state that the caller gave, or zeros.
+template <class Cell, class T, class Product>
+auto ForwardPass<Cell, T, Product>::initial_units(int state, int64_t row, int64_t block) const -> V {
+  const LayerShape& s = args_.shape;
+  const T* const initial = static_cast<const T*>(args_.initial[state]);
+  if (!initial) return V(T(0));
+  const int64_t offset = (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W;
+  return V::load_partial(initial + offset, clip_lanes(s.hidden - block * W, W));
+}
+
 template <class Cell, class T, class Product>
 void ForwardPass<Cell, T, Product>::prepare_states() {
-  const LayerShape& s = args_.shape;
   if ((!args_.initial[0] || args_.rows.resets) && (plan_.split.rows == 1 || member_ == 0)) {
     for (int64_t i = 0; i < plan_.layout.padded; ++i) scratch_[plan_.zeros + i] = T(0);
   }
   if (kPairs || scaled_) prepare_hidden();
   if (Cell::kStates == 1) return;
-  const T* initial = static_cast<const T*>(args_.initial[1]);
   for (int64_t row = rows_.begin; row < rows_.end; ++row) {
     for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
-      const int units = clip_lanes(s.hidden - block * W, W);
-      const V value =
-          initial ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
-                  : V(T(0));
-      value.store(base_ + plan_.state + row * plan_.layout.padded + block * W);
+      initial_units(1, row, block).store(base_ + plan_.state + row * plan_.layout.padded + block * W);
     }
   }
 }
@@ -69,13 +73,10 @@ void ForwardPass<Cell, T, Product>::prepare_states() {
 template <class Cell, class T, class Product>
 void ForwardPass<Cell, T, Product>::prepare_hidden() {
   const LayerShape& s = args_.shape;
-  const T* initial = static_cast<const T*>(args_.initial[0]);
   for (int64_t row = rows_.begin; row < rows_.end; ++row) {
     for (int64_t block = blocks_.begin; block < blocks_.end; ++block) {
+      const V value = initial_units(0, row, block);
       const int units = clip_lanes(s.hidden - block * W, W);
-      const V value =
-          initial ? V::load_partial(initial + (direction_ * s.batch + steps_.place(row)) * s.hidden + block * W, units)
-                  : V(T(0));
       for (int step = 0; step < 2; ++step)  // a sequence may join at any step
         store_operand(value, units, row, block * W, step);
     }
