@@ -132,7 +132,7 @@ def run(cell: str, given: Values, dtype: Any, **options: Any) -> Values:
     values = {f"output {i}": output.detach() for i, output in enumerate(outputs)}
     generator = torch.Generator().manual_seed(7)
     loss = sum(
-        (o * torch.rand(o.shape, generator=generator, dtype=torch.float32).to(dtype)).sum()
+        (o * torch.rand(o.shape, generator=generator, dtype=torch.float32).to(o)).sum()
         for o in outputs
     )
     assert isinstance(loss, torch.Tensor)
