@@ -180,9 +180,7 @@ class cuda:
         cell: int,
         number: int,
         backward: bool,
-        batch: int,
-        hidden: int,
-        directions: int,
+        sizes: tuple[int, int, int, int],  # seq_len, batch, hidden, directions
         tf32: bool,
         # mode, slices, group_rows, weights, product, shared; -1, 0, 0, -1, -1, 0: any
         only: tuple[int, int, int, int, int, int],
@@ -193,7 +191,9 @@ class cuda:
         device: cuda.DeviceCaps,
         cell: int,
         number: int,
-        sizes: tuple[int, int, int, int, int],  # batch, input, hidden, directions, layers
+        sizes: tuple[
+            int, int, int, int, int, int
+        ],  # seq_len, batch, input, hidden, directions, layers
         backward: bool,
         packed: bool,
         step: bool,

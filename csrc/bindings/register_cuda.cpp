@@ -39,11 +39,15 @@ void define_plans(py::module_& m) {
       .def("scratch_bytes",
            [](const cuda::Plan& p, int directions) { return cuda::scratch_bytes(p.placement, directions); })
       .def("__repr__", [](const cuda::Plan& p) { return "<Plan: " + p.why + ">"; });
-  m.def("make_plan", [](const DeviceCaps& device, int cell, int number, bool backward, int64_t batch, int64_t hidden,
-                        int directions, bool tf32, const py::tuple& only) {
+  m.def("make_plan", [](const DeviceCaps& device, int cell, int number, bool backward, const py::tuple& sizes,
+                        bool tf32, const py::tuple& only) {
     need(cell >= 0 && cell < num_cells(), "cell: no such number");
     need(is_number(number), "number: no such code");
-    need(batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24, "sizes must be positive, and not huge");
+    need_size(sizes, 4, "sizes must hold seq_len, batch, hidden and directions");
+    const int64_t seq_len = integer(sizes, 0), batch = integer(sizes, 1), hidden = integer(sizes, 2);
+    const int directions = int(integer(sizes, 3));
+    need(seq_len > 0 && batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24,
+         "sizes must be positive, and not huge");
     need(directions == 1 || directions == 2, "directions must be 1 or 2");
     need_size(only, 6, "only must hold mode, slices, group_rows, weights, product, shared");
     need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
@@ -51,8 +55,8 @@ void define_plans(py::module_& m) {
          "only: no such mode, place of weights, or product");
     const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
                                    int(integer(only, 3)), int(integer(only, 4)), int(integer(only, 5))};
-    return cuda::make_plan(device, cell_traits(cell), {int(batch), int(hidden), directions, number, backward, tf32},
-                           given);
+    return cuda::make_plan(device, cell_traits(cell),
+                           {seq_len, int(batch), int(hidden), directions, number, backward, tf32}, given);
   });
 }
 
@@ -62,13 +66,14 @@ void define_torch_model(py::module_& m) {
            bool step, bool tf32) -> py::object {
           need(cell >= 0 && cell < num_cells(), "cell: no such number");
           need(is_number(number), "number: no such code");
-          need_size(sizes, 5, "sizes must hold batch, input, hidden, directions and layers");
-          const cuda::TorchCall call{int(integer(sizes, 0)),
+          need_size(sizes, 6, "sizes must hold seq_len, batch, input, hidden, directions and layers");
+          const cuda::TorchCall call{integer(sizes, 0),
                                      int(integer(sizes, 1)),
                                      int(integer(sizes, 2)),
                                      int(integer(sizes, 3)),
-                                     number,
                                      int(integer(sizes, 4)),
+                                     number,
+                                     int(integer(sizes, 5)),
                                      backward,
                                      packed,
                                      step,

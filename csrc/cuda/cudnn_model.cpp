@@ -56,6 +56,13 @@ double product_us(const DeviceCaps& device, const CellTraits& cell, const TorchC
   return std::max(loads, weights * call.batch / (rates[newer] * device.multiprocessors)) / kCosts.gigahertz / 1e3;
 }
 
+/// A launch's start, shared out over the steps: with weights that it first brings onto the chip.
+double start_us(const DeviceCaps& device, const CellTraits& cell, const TorchCall& call) {
+  const double bytes = double(cell.gates) * call.hidden * call.hidden * (is_half(call.number) ? 2 : 4);
+  const double load = bytes / (kCosts.l2_bytes * device.multiprocessors) / kCosts.gigahertz / 1e3;
+  return (kCosts.kernel + load) / double(std::max<int64_t>(1, call.seq_len));
+}
+
 /// Published: 0.6 to 0.9 us forward for LSTM up to 72 units, 2.7 for 128; where the weights do not fit it any more,
 /// 5.5 for 152 units and one row, 33 for 160 and 44 rows. Of many rows nothing is published: as if they ran in turns
 /// once there are more of them than multiprocessors.
@@ -89,9 +96,9 @@ double torch_microseconds(const DeviceCaps& device, const CellTraits& cell, cons
     case TorchPath::kNone:
       return 0;
     case TorchPath::kPersistSmall:
-      return small_us(device, cell, call);
+      return start_us(device, cell, call) + small_us(device, cell, call);
     case TorchPath::kPersistStatic:
-      return (call.backward ? 2.3 : 1.5) + product_us(device, cell, call);
+      return start_us(device, cell, call) + (call.backward ? 2.3 : 1.5) + product_us(device, cell, call);
     default:
       break;
   }

@@ -18,6 +18,7 @@ enum class TorchPath : int {
 
 /// One layer of a call.
 struct TorchCall {
+  int64_t seq_len;
   int batch, input, hidden, directions;
   int number;  // of core/number.h
   int layers;  // of the whole call: which algorithm torch takes depends on it

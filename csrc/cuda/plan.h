@@ -99,6 +99,7 @@ struct Plan {
 
 /// What a plan is for.
 struct Problem {
+  int64_t seq_len;  // over which what a launch takes before its first step is shared out
   int batch, hidden, directions;
   int number;     // of core/number.h
   bool backward;  // its product goes over the gates of all units, and has one sum a unit

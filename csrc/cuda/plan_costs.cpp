@@ -73,6 +73,14 @@ double persistent_cycles(const DeviceCaps& device, const Problem& problem, const
   return cycles * divide_up(place.blocks(problem.directions), together);
 }
 
+/// Before the first step: the launch, and the weights' way onto the chip.
+double start_cycles(const Problem& problem, const Placement& place) {
+  double bytes = 0;
+  for (int phase = 0; phase < place.phases; ++phase)
+    bytes += double(place.outputs[phase]) * place.units * place.depth[phase] * place.itemsize;
+  return kCosts.launch + std::max(bytes / kCosts.l2_bytes, bytes * place.blocks(problem.directions) / kCosts.l2_total);
+}
+
 /// With normalized gates a second launch, which goes over each row three times.
 double normalization_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem) {
   if (!cell.normalizes_gates) return 0;
@@ -102,7 +110,8 @@ double microseconds(double cycles) { return cycles / kCosts.gigahertz / 1e3; }
 }  // namespace
 
 double persistent_microseconds(const DeviceCaps& device, const Problem& problem, const Placement& place) {
-  return microseconds(persistent_cycles(device, problem, place));
+  return microseconds(persistent_cycles(device, problem, place) +
+                      start_cycles(problem, place) / double(std::max<int64_t>(1, problem.seq_len)));
 }
 
 double stepwise_microseconds(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,

@@ -42,8 +42,8 @@ def _times(
     ours = theirs = 0.0
     names: list[str] = []
     for layer in layers:
-        _, batch_size, input_size, hidden_size, directions = layer.sizes[:5]
-        sizes = batch_size, input_size, hidden_size, directions, len(layers)
+        seq_len, batch_size, input_size, hidden_size, directions = layer.sizes[:5]
+        sizes = seq_len, batch_size, input_size, hidden_size, directions, len(layers)
         for backward in (False, True)[: 1 + training]:
             model: Any = core.cuda.torch_model(
                 caps,

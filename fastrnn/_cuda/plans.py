@@ -56,6 +56,9 @@ def caps_of(engine: Engine, device: int) -> Any:
     return engine.caps(device)
 
 
+_MANY_STEPS = 1024  # from there on a launch's start counts for nothing
+
+
 @lru_cache(maxsize=4096)
 def _make_plan(
     engine: Engine,
@@ -63,30 +66,26 @@ def _make_plan(
     cell: int,
     number: int,
     backward: bool,
-    batch_size: int,
-    hidden_size: int,
-    num_directions: int,
+    sizes: tuple[int, int, int, int],
     tf32: bool,
     only: Only,
 ) -> Any:
     caps = caps_of(engine, device)
-    return core.cuda.make_plan(
-        caps, cell, number, backward, batch_size, hidden_size, num_directions, tf32, only
-    )
+    return core.cuda.make_plan(caps, cell, number, backward, sizes, tf32, only)
 
 
 def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any:
     """How a layer's call would run: a ``core.cuda.Plan``."""
-    _, batch_size, _, hidden_size, num_directions = plan.sizes[:5]
+    seq_len, batch_size, _, hidden_size, num_directions = plan.sizes[:5]
+    # Sequences of about one length share a plan: what it says changes little, and it is kept.
+    about = min(max(1 << seq_len.bit_length() >> 1, 1), _MANY_STEPS)
     return _make_plan(
         engine,
         device,
         plan.cell,
         engine_number(plan.number),
         backward,
-        batch_size,
-        hidden_size,
-        num_directions,
+        (about, batch_size, hidden_size, num_directions),
         tf32_allowed(plan.x_layout == STEP),
         wanted(),
     )

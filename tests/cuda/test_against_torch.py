@@ -34,8 +34,9 @@ def model(
     cell: str, batch: int, hidden: int, number: int = FLOAT32, backward: bool = False, *,
     gpu: str = "h100", layers: int = 1, directions: int = 1, packed: bool = False,
     step: bool = False, tf32: bool = True, inputs: int = 0,
+    seq_len: int = 1024,
 ) -> Any:  # fmt: skip
-    sizes = (batch, inputs or hidden, hidden, directions, layers)
+    sizes = (seq_len, batch, inputs or hidden, hidden, directions, layers)
     return core.cuda.torch_model(
         gpu_caps(gpu), CELL_NUMBERS[cell], number, sizes, backward, packed, step, tf32
     )
@@ -178,7 +179,7 @@ def test_layers_ask_only_where_torchs_own_layer_would_compute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On a device that is not the CPU: here one without memory."""
-    for module in ("_base", "_cell_base"):
+    for module in ("_by_engine", "_cell_base"):
         where = f"fastrnn.nn.{module}"
         monkeypatch.setattr(f"{where}.engine_refuses", lambda *_: None)
         monkeypatch.setattr(f"{where}.left_to_torch", functools.partial(left_to_torch, engine=H100))
@@ -192,6 +193,7 @@ def test_layers_ask_only_where_torchs_own_layer_would_compute(
     assert not refused(fastrnn.nn.LSTM(4, 64), x)
     assert not refused(fastrnn.nn.PeepholeLSTM(4, 1024), x)
     assert not refused(fastrnn.nn.LSTM(4, 1024, weight_drop=0.5), x)
+    assert fastrnn.nn.LSTM(4, 1024, zoneout=0.1).to("meta").refusal(x) is None
     resets = torch.zeros(3, 1024, dtype=torch.bool)
     assert not refused(fastrnn.nn.LSTM(4, 1024), x, resets=resets)
     assert not refused(fastrnn.nn.LSTM(4, 1024), x, lengths=[3] * 1024)

@@ -25,16 +25,14 @@ BATCH = [1, 8, 12, 16, 20, 32, 64, 128, 256]
 
 def make(
     caps: Any, cell: str, batch: int, hidden: int, directions: int = 1, backward: bool = False,
-    number: int = 4, only: str = "", tf32: bool = False,
+    number: int = 4, only: str = "", tf32: bool = False, seq_len: int = 1024,
 ) -> Any:  # fmt: skip
     return core.cuda.make_plan(
         caps,
         CELL_NUMBERS[cell],
         number,
         backward,
-        batch,
-        hidden,
-        directions,
+        (seq_len, batch, hidden, directions),
         tf32,
         _cuda.Only.read(only),
     )
@@ -156,6 +154,24 @@ def test_tensor_cores_where_they_are_faster() -> None:
     assert seen == {"float32", "TF32", "3xTF32"}
     assert make(caps, "lstm", 1, 128).product == "float32"
     assert make(caps, "lstm", 64, 256).product == "3xTF32"
+    # Infinities, which relu's states may become, would come out as NaN.
+    assert make(caps, "rnn_tanh", 64, 256).product == "3xTF32"
+    assert make(caps, "rnn_relu", 64, 256).product == "float32"
+    assert make(caps, "rnn_relu", 64, 256, only="product=3xtf32").product == "3xTF32"
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_longer_sequences_share_out_the_start(backward: bool) -> None:
+    """A launch that first brings the weights onto the chip is not worth a single step."""
+    caps = gpu_caps("h100")
+    for hidden, batch in itertools.product(HIDDEN, BATCH):
+        steps = [
+            make(caps, "lstm", batch, hidden, backward=backward, seq_len=seq_len).microseconds
+            for seq_len in (1, 2, 16, 1024)
+        ]
+        assert steps == sorted(steps, reverse=True)
+    one, two = (make(caps, "lstm", 64, 256, seq_len=seq_len) for seq_len in (1, 2))
+    assert (one.mode, two.mode) == ("stepwise", "cluster")
 
 
 def test_more_memory_never_makes_a_plan_slower() -> None:

@@ -162,7 +162,7 @@ def test_what_is_not_there_is_refused_with_a_reason() -> None:
     assert refuses(CELL_NUMBERS["lstm"], 2) is None
     assert "numbers" in refuses(CELL_NUMBERS["lstm"], 2 | 16)  # weights are rounded before
     caps = _cuda.emulated_engine.caps(0)
-    plan = core.cuda.make_plan(caps, 0, 4, False, 1, 1, 1, False, _cuda.Only())
+    plan = core.cuda.make_plan(caps, 0, 4, False, (1, 1, 1, 1), False, _cuda.Only())
     with pytest.raises(ValueError, match="no such code"):
         core.testing.emulated.forward(
             0, 18, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), None, 0, 0
