@@ -163,6 +163,7 @@ class cuda:
         mode: str  # "stepwise", "block", "cluster" or "grid"
         weights: str  # "memory", "registers" or "shared memory"
         product: str  # "float32", "TF32", "3xTF32" or "half"
+        sums: str  # of backward, "gather" or "scatter"
         threads: int
         units: int
         slices: int
@@ -182,8 +183,8 @@ class cuda:
         backward: bool,
         sizes: tuple[int, int, int, int],  # seq_len, batch, hidden, directions
         tf32: bool,
-        # mode, slices, group_rows, weights, product, shared; -1, 0, 0, -1, -1, 0: any
-        only: tuple[int, int, int, int, int, int],
+        # mode, slices, group_rows, weights, product, shared, sums; -1, 0, 0, -1, -1, 0, -1: any
+        only: tuple[int, int, int, int, int, int, int],
         /,
     ) -> cuda.Plan: ...
     @staticmethod

@@ -130,11 +130,15 @@ inline void need_fit(const cuda::Engine& engine, int cell, int number, const cud
   if (place.mode == cuda::Mode::kStepwise) return;
   const CellTraits& traits = cell_traits(cell);
   bool fits = number != kFloat64 && place.itemsize == (is_half(number) ? 2 : 4) && place.phases == traits.phases &&
-              int64_t(place.groups) * place.group_rows >= batch && int64_t(place.slices) * place.units >= hidden;
+              (backward || !place.scatters()) && int64_t(place.groups) * place.group_rows >= batch &&
+              int64_t(place.slices) * place.units >= hidden;
   for (int phase = 0; phase < place.phases; ++phase) {
     const int gates = traits.phase_gates[phase];
     fits = fits && place.outputs[phase] == (backward ? 1 : gates) &&
-           place.depth[phase] == (backward ? gates * hidden : hidden);
+           place.width[phase] == (place.scatters() ? hidden : place.outputs[phase] * place.units) &&
+           place.depth[phase] == (place.scatters() ? gates * place.units
+                                  : backward       ? gates * hidden
+                                                   : hidden);
   }
   need(fits, "the plan was made for another call");
   need(how.scratch || cuda::scratch_bytes(place, directions) == 0, "the plan needs scratch memory");

@@ -65,7 +65,7 @@ class Exchange {
   FASTRNN_DEVICE void publish(int round, int row, int column, Compute<T> result) const {
     const T value = Storage<T>::store(result);
     const int64_t at = int64_t(row) * place_.operand_pitch + column;
-    if (place_.mode == Mode::kBlock) {
+    if (place_.keeps_operand()) {
       operand(round)[at] = value;
     } else if (place_.mode == Mode::kCluster) {
       T* const own = operand(round) + at;
@@ -78,7 +78,7 @@ class Exchange {
   /// All that was published for `round` is in operand(round) of this block from here on. False where other blocks did
   /// not come: then the kernel must end.
   FASTRNN_DEVICE bool finish(int round, int rows, int depth) {
-    if (place_.mode == Mode::kBlock) {
+    if (place_.keeps_operand()) {
       sync_block();
       return true;
     }

@@ -5,6 +5,7 @@
 
 #include "cuda/exchange.h"
 #include "cuda/resident.h"
+#include "cuda/scatter.h"
 #include "cuda/unit.h"
 
 namespace fastrnn {
@@ -136,7 +137,8 @@ forward_persistent(Forward call, Placement place, Workspace work) {
   }
 }
 
-/// For each phase the gates' gradients of all units meet the columns of weight_hh of the block's own.
+/// For each phase the gates' gradients of all units meet the columns of weight_hh of the block's own; or (scatter.h)
+/// those of the block's own units meet their rows of it.
 template <class Cell, class Weights>
 FASTRNN_KERNEL(Weights::kThreads)
 backward_persistent(Backward call, Placement place, Workspace work) {
@@ -149,15 +151,18 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   const int d = seat.direction, H = call.hidden, b = seat.b;
   const int u = seat.owns ? seat.u : 0;
   const BackwardDirection& own = call.direction[d];
+  const bool scatters = place.scatters();
   Weights weights[Cell::kPhases];
   // Worked out where it is needed: it would cost registers.
   const auto streamed = [&] { return work.streamed + int64_t(block_index()) * place.streamed_floats; };
 #pragma unroll
   for (int phase = 0; phase < Cell::kPhases; ++phase) {
-    const int64_t first_line = phase ? int64_t(kFirstGates) * H : 0;
+    const int first_gate = phase ? kFirstGates : 0, width = scatters ? place.units : H;  // of a gate in the depth
+    const int first_line = scatters ? seat.first_unit : 0, first_column = scatters ? 0 : seat.first_unit;
     weights[phase].load(place, shared, streamed(), phase, [&](int sum, int k) {
-      const int unit = seat.first_unit + sum;
-      return unit < H ? static_cast<const T*>(own.weight_hh)[(first_line + k) * H + unit] : T{};
+      const int gate = first_gate + k / width, line = first_line + k % width, column = first_column + sum;
+      const int64_t at = (int64_t(gate) * H + line) * H + column;
+      return line < H && column < H ? static_cast<const T*>(own.weight_hh)[at] : T{};
     });
   }
   Exchange<T> exchange(place, work, shared, seat.team);
@@ -167,8 +172,20 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   const V scale = hidden_scale<T>(call, d, seat.owns ? b : 0, u);
   Carry<Cell, T> carry{};
   Pack<V, Cell::kUnitParams> d_units{};
-
+  const Scatter scatter(place, shared, seat.slice);
   int round = 0;
+  const auto multiply = [&](int phase, int rows) {
+    weights[phase].multiply(place, shared, streamed(), phase, exchange.operand(round), rows);
+    add_partials(place, shared, phase, rows);
+    if (scatters) scatter.exchange(phase, round, rows, H);
+  };
+  const auto sum_of = [&](int phase) {
+    return scatters ? scatter.sum(round, seat.row, seat.unit)
+                    : sums_of<1>(place, shared, phase, seat.row, seat.unit)[0];
+  };
+  const auto publish = [&](int gate, V value) {
+    exchange.publish(round + 1, seat.row, scatters ? gate * place.units + seat.unit : gate * H + u, value.v);
+  };
   for (int64_t step = 0; step <= call.rows.seq_len; ++step) {
     const int64_t t = call.rows.time_of(call.rows.seq_len - 1 - step, d), neighbor = d ? t - 1 : t + 1;
     const int rows = seat.rows_of(place, call.rows.count(t));
@@ -176,14 +193,11 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     const bool active = seat.owns && seat.row < rows, was_active = seat.owns && seat.row < rows_before;
     UnitBefore<Cell, T> unit{};
     if (active) unit = load_unit<Cell, T>(call, d, t, b, u);  // before the product, to arrive during it
-    if (rows_before > 0) {
-      weights[0].multiply(place, shared, streamed(), 0, exchange.operand(round), rows_before);
-      add_partials(place, shared, 0, rows_before);
-    }
+    if (rows_before > 0) multiply(0, rows_before);
     Pack<V, kLastGates> d_a{};
     Pack<V, kFirstGates> d_first{};
     if (was_active) {
-      const V sum = sums_of<1>(place, shared, 0, seat.row, seat.unit)[0];
+      const V sum = sum_of(0);
       if (!call.rows.resets_at(neighbor, b)) carry[0] = sum * scale + carry[0];
     } else if (active) {
 #pragma unroll
@@ -196,7 +210,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
 #pragma unroll
       for (int k = 0; k < Cell::kUnitParams; ++k) d_units[k] = d_units[k] + d_params[k];
 #pragma unroll
-      for (int k = 0; k < kLastGates; ++k) exchange.publish(round + 1, seat.row, k * H + u, d_a[k].v);
+      for (int k = 0; k < kLastGates; ++k) publish(k, d_a[k]);
     } else if (was_active) {
 #pragma unroll
       for (int k = 0; k < Cell::kStates; ++k)
@@ -205,13 +219,12 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     if (rows == 0) continue;
     if (!exchange.finish(++round, rows, kLastGates * H)) return;
     if constexpr (kLast > 0) {
-      weights[kLast].multiply(place, shared, streamed(), kLast, exchange.operand(round), rows);
-      add_partials(place, shared, kLast, rows);
+      multiply(kLast, rows);
       if (active) {
-        const V d_operand = sums_of<1>(place, shared, kLast, seat.row, seat.unit)[0];
+        const V d_operand = sum_of(kLast);
         backward_operand_unit<Cell, T>(call, d, t, b, u, unit, params, d_operand, carry, d_first);
 #pragma unroll
-        for (int k = 0; k < kFirstGates; ++k) exchange.publish(round + 1, seat.row, k * H + u, d_first[k].v);
+        for (int k = 0; k < kFirstGates; ++k) publish(k, d_first[k]);
       }
       if (!exchange.finish(++round, rows, kFirstGates * H)) return;
     }

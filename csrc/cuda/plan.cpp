@@ -26,7 +26,7 @@ std::vector<int> group_rows_to_try(int batch, int only) {
 }
 
 std::string describe(const Placement& place, double microseconds) {
-  char text[200];
+  char text[240];
   if (place.mode == Mode::kStepwise) {
     std::snprintf(text, sizeof text, "stepwise, weights read in every step (model: %.1f us a step)", microseconds);
   } else {
@@ -35,9 +35,10 @@ std::string describe(const Placement& place, double microseconds) {
       std::snprintf(streamed, sizeof streamed, ", but for %d KiB read in every step",
                     (place.streamed_floats + 255) / 256);
     std::snprintf(text, sizeof text,
-                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s%s, %s (model: %.2f us a step)",
+                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s%s, %s%s (model: %.2f us a step)",
                   name_of(place.mode), place.groups, place.slices, place.units, place.group_rows,
-                  name_of(place.weights), streamed, name_of(place.product), microseconds);
+                  name_of(place.weights), streamed, name_of(place.product), place.scatters() ? ", sums scattered" : "",
+                  microseconds);
   }
   return text;
 }
@@ -96,6 +97,16 @@ class Planner {
     place.units = divide_up(problem_.hidden, slices);
     // The last block would have nothing.
     if (only_.slices == 0 && int64_t(slices - 1) * place.units >= problem_.hidden) return;
+    const bool exchanges = problem_.backward && mode == Mode::kCluster;
+    for (const Sums sums : {Sums::kGather, Sums::kScatter}) {
+      if (exchanges ? only_.sums >= 0 && only_.sums != int(sums) : sums != Sums::kGather) continue;
+      place.sums = sums;
+      set_products(cell_, problem_, place);
+      try_products(place);
+    }
+  }
+
+  void try_products(Placement place) {
     for (const Product product : {Product::kFfma, Product::kTf32, Product::kSplitTf32, Product::kHalf}) {
       if (!takes(product)) continue;
       place.product = product;
@@ -157,6 +168,11 @@ const char* name_of(WeightPlace place) {
 const char* name_of(Product product) {
   constexpr const char* kNames[] = {"float32", "TF32", "3xTF32", "half"};
   return kNames[int(product)];
+}
+
+const char* name_of(Sums sums) {
+  constexpr const char* kNames[] = {"gather", "scatter"};
+  return kNames[int(sums)];
 }
 
 Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& problem, const PlanOverride& only) {

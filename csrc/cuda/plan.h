@@ -29,6 +29,13 @@ enum class Product : int {
   kHalf,       // tensor cores; for the halves, whose operands are what they are
 };
 
+/// How the blocks that share backward's product with weight_hh split it, where there are several.
+enum class Sums : int {
+  kGather,   // by units whose sums they own: each gets all gates' gradients, has columns of weight_hh, and adds up
+  kScatter,  // by units whose gates they own: each keeps the gradients of these and has forward's rows of weight_hh;
+             // the parts of all units' sums go to the blocks that own those units (scatter.h)
+};
+
 /// Threads of a persistent block, at the most.
 constexpr int kRegisterThreads = 384, kSharedThreads = 512, kTensorRegisterThreads = 256, kTensorSharedThreads = 384;
 /// Pieces of the depth that a warp of tensor_weights.h has in registers at the most, and their words of 32 bits.
@@ -45,6 +52,7 @@ constexpr bool tensors_in_registers(std::string_view cell) {
 const char* name_of(Mode mode);
 const char* name_of(WeightPlace place);
 const char* name_of(Product product);
+const char* name_of(Sums sums);
 
 /// How many persistent blocks share a call, and the geometry of each; see persistent.h. A direction has `groups` of
 /// `slices` blocks; a group has up to group_rows of the batch, a slice `units` of the hidden units.
@@ -52,10 +60,12 @@ struct Placement {
   Mode mode = Mode::kStepwise;
   WeightPlace weights = WeightPlace::kMemory;
   Product product = Product::kFfma;
+  Sums sums = Sums::kGather;
   int threads = 0, units = 0, slices = 0, groups = 0, group_rows = 0;
   int phases = 1;
   int outputs[kMaxPhases];     // sums for each unit of a phase's product
-  int depth[kMaxPhases];       // of the product
+  int width[kMaxPhases];       // sums of the block's product,
+  int depth[kMaxPhases];       // and what each is over
   int row_groups[kMaxPhases];  // threads (with tensor cores warps) side by side over the sums of the block,
   int k_slices[kMaxPhases];    // and over the depth
   bool sums_adjoin = false;    // in weight_hh neighboring sums' weights lie side by side, as backward has them
@@ -64,16 +74,20 @@ struct Placement {
   int itemsize = 4;       // bytes of a number of the operand, which meets the weights, and of weights in shared memory
   int operand_pitch = 0;  // numbers from row to row of the operand
   // In shared memory, counted in floats:
-  int operand_at = 0, operand_stride = 0;  // one or two buffers
+  int operand_at = 0, operand_stride = 0;    // one or two buffers
+  int received_at = 0, received_stride = 0;  // two, of parts of the block's sums: [source, row, unit]
   int partials_at = 0, flag_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
 
+  FASTRNN_HD bool scatters() const { return sums == Sums::kScatter; }
+  /// Whether what a block publishes is for its own product only.
+  FASTRNN_HD bool keeps_operand() const { return mode == Mode::kBlock || scatters(); }
   /// Of tensor_weights.h: tiles of 16 sums, and pieces of the depth.
-  FASTRNN_HD int sum_tiles(int phase) const { return (outputs[phase] * units + 15) / 16; }
+  FASTRNN_HD int sum_tiles(int phase) const { return (width[phase] + 15) / 16; }
   FASTRNN_HD int piece_depth() const { return kPieceWords * 4 / itemsize; }
   FASTRNN_HD int pieces(int phase) const { return (depth[phase] + piece_depth() - 1) / piece_depth(); }
   /// From a row's partial sums to the next one's; with tensor cores so that what a warp writes lies in different banks.
   FASTRNN_HD int padded_sums(int phase) const {
-    return product == Product::kFfma ? (outputs[phase] * units + 7) / 8 * 8 : sum_tiles(phase) * 16 + 4;
+    return product == Product::kFfma ? (width[phase] + 7) / 8 * 8 : sum_tiles(phase) * 16 + 4;
   }
   /// Of weights in memory of either kind: tiles of the depth, all and in a slice, and the floats of one.
   FASTRNN_HD int depth_tiles(int phase) const {
@@ -114,6 +128,7 @@ struct PlanOverride {
   int weights = -1;    // of WeightPlace, -1: any
   int product = -1;    // of Product, -1: any
   int shared = 0;      // KiB of shared memory that a block may have, 0: what the device gives
+  int sums = -1;       // of Sums, -1: any; for backward's exchanges
 };
 
 /// Always finds one: where nothing persistent fits, and nothing is asked for, the stepwise path. With an override that

@@ -35,15 +35,30 @@ double product_cycles(const Placement& place, int phase) {
     return padded * depth * rows / kCosts.multiply_adds + weights / kCosts.shared_bytes;
   }
   const int row_tiles = divide_up(place.group_rows, 8), warps = place.row_groups[phase] * place.k_slices[phase];
+  const int pairs = divide_up(place.sum_tiles(phase), 2);  // of tiles; a warp takes one after the other
   const double tiles = double(place.sum_tiles(phase)) * place.pieces(phase);
   const double products = place.product == Product::kSplitTf32 ? 3 : 1;
   const double multiply = tiles * row_tiles * 2 * products * kCosts.tensor / std::min(4, warps);
   // A piece's instructions on the same sums wait for one another.
   const double chain = double(divide_up(place.pieces(phase), place.k_slices[phase])) * row_tiles *
-                       (place.product == Product::kSplitTf32 ? 4 : 1) * kCosts.tensor_latency;
-  double bytes = double(place.row_groups[phase]) * place.pieces(phase) * rows * 64;
+                       divide_up(pairs, place.row_groups[phase]) * (place.product == Product::kSplitTf32 ? 4 : 1) *
+                       kCosts.tensor_latency;
+  double bytes = double(pairs) * place.pieces(phase) * rows * 64;
   if (shared) bytes += double(kept_floats(place, phase)) * 4 * passes(place);
   return std::max({multiply, chain, bytes / kCosts.shared_bytes}) + kCosts.tensor_start;
+}
+
+/// From the end of a block's product to where the others' is at hand.
+double exchange_cycles(const Problem& problem, const Placement& place, int phase) {
+  const double rows = place.group_rows, depth = place.depth[phase];
+  if (place.mode == Mode::kBlock) return kCosts.block_exchange;
+  if (place.scatters()) {  // a block gets as much as it sends, then adds up
+    const double bytes = rows * problem.hidden * sizeof(float);
+    return kCosts.block_exchange + kCosts.cluster_exchange + bytes / kCosts.cluster_bytes + bytes / kCosts.shared_bytes;
+  }
+  const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
+  if (place.mode == Mode::kCluster) return kCosts.cluster_exchange + published * place.slices / kCosts.cluster_bytes;
+  return kCosts.grid_exchange + rows * depth * place.itemsize / kCosts.l2_bytes;
 }
 
 /// Of the weights that are not on the chip.
@@ -56,14 +71,9 @@ double streamed_cycles(const Problem& problem, const Placement& place) {
 double persistent_cycles(const DeviceCaps& device, const Problem& problem, const Placement& place) {
   double cycles = kCosts.pointwise;
   for (int phase = 0; phase < place.phases; ++phase) {
-    const double padded = place.padded_sums(phase), depth = place.depth[phase], rows = place.group_rows;
-    cycles += product_cycles(place, phase);
-    cycles += 60 + 2 * place.k_slices[phase] * rows * padded * 4 / kCosts.shared_bytes;
-    const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
-    if (place.mode == Mode::kBlock) cycles += kCosts.block_exchange;
-    if (place.mode == Mode::kCluster)
-      cycles += kCosts.cluster_exchange + published * place.slices / kCosts.cluster_bytes;
-    if (place.mode == Mode::kGrid) cycles += kCosts.grid_exchange + rows * depth * place.itemsize / kCosts.l2_bytes;
+    const double partials = place.k_slices[phase] * double(place.group_rows) * place.padded_sums(phase) * 4;
+    cycles += product_cycles(place, phase) + 60 + 2 * partials / kCosts.shared_bytes;
+    cycles += exchange_cycles(problem, place, phase);
   }
   cycles += streamed_cycles(problem, place);
   // Clusters do not fill all multiprocessors; blocks and clusters that do not fit at once run in turns.

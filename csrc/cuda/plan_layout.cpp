@@ -15,23 +15,26 @@ struct Tiling {
   int sums, depth;  // of a worker's tile
   int tiles;        // of the depth, that a worker takes at the most,
   int slices;       // and that the depth is cut into
+  bool repeats;     // whether a worker may take several tiles of sums, one after another
 };
 
 Tiling tiling_of(const Placement& place) {
   const bool registers = place.weights == WeightPlace::kRegisters;
   if (place.product != Product::kFfma) {
     const int threads = registers ? kTensorRegisterThreads : kTensorSharedThreads;
-    return {threads, threads / 32, 32, place.piece_depth(), registers ? kTensorPieces : INT32_MAX, INT32_MAX};
+    return {threads,   threads / 32, 32, place.piece_depth(), registers ? kTensorPieces : INT32_MAX,
+            INT32_MAX, !registers};
   }
-  if (registers) return {kRegisterThreads, kRegisterThreads, 8, 8, 1, INT32_MAX};
-  return {kSharedThreads, kSharedThreads, 4, 4, INT32_MAX, 32};
+  if (registers) return {kRegisterThreads, kRegisterThreads, 8, 8, 1, INT32_MAX, false};
+  return {kSharedThreads, kSharedThreads, 4, 4, INT32_MAX, 32, false};
 }
 
 /// Workers side by side over a phase's sums and depth; false where they are too few.
 bool deal_out(const Tiling& tiling, int phase, Placement& place) {
-  const int groups =
+  const int all =
       divide_up(place.product == Product::kFfma ? place.padded_sums(phase) : place.sum_tiles(phase) * 16, tiling.sums);
-  if (groups > tiling.workers) return false;
+  if (all > tiling.workers && !tiling.repeats) return false;
+  const int groups = divide_up(all, divide_up(all, tiling.workers));
   const int tiles = divide_up(place.depth[phase], tiling.depth);
   const int length = divide_up(tiles, std::min(tiling.workers / groups, tiling.slices));
   if (length > tiling.tiles) return false;
@@ -85,6 +88,11 @@ void set_products(const CellTraits& cell, const Problem& problem, Placement& pla
     const int states = cell.operand_states();
     place.outputs[phase] = gates == 0 ? 0 : problem.backward ? states : gates;
     place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : states * problem.hidden;
+    place.width[phase] = place.outputs[phase] * place.units;
+    if (place.scatters()) {
+      place.depth[phase] = gates * place.units;
+      place.width[phase] = gates == 0 ? 0 : problem.hidden;
+    }
     place.row_groups[phase] = place.k_slices[phase] = 0;
   }
 }
@@ -119,6 +127,10 @@ bool lay_out(int64_t shared_bytes, Placement& place) {
   place.flag_at = 0;
   place.operand_at = int(at);
   at += stride * (place.mode == Mode::kGrid ? 1 : 2);
+  place.received_at = int(at);
+  place.received_stride =
+      place.scatters() && place.mode == Mode::kCluster ? place.slices * place.group_rows * place.units : 0;
+  at += round_up(2 * int64_t(place.received_stride), 4);
   place.partials_at = int(at);
   at += partials;
   place.streamed_floats = 0;

@@ -13,7 +13,7 @@ inline int round_up(int64_t a, int64_t b) { return divide_up(a, b) * int(b); }
 /// Bytes of a number in memory.
 int itemsize_of(int number);
 
-/// Sums and depth of the phases' products.
+/// Sums and depth of the phases' products, for the placement's units.
 void set_products(const CellTraits& cell, const Problem& problem, Placement& place);
 
 /// Threads and shared memory; false where the geometry does not fit the device.

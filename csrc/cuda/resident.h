@@ -35,7 +35,7 @@ struct RegisterWeights {
   FASTRNN_DEVICE void load(const Placement& place, float*, float*, int phase, const Weight& weight) {
     const int first_sum = thread_index() % place.row_groups[phase] * kSums;
     const int first_k = thread_index() / place.row_groups[phase] * kDepth;
-    const int sums = place.outputs[phase] * place.units;
+    const int sums = place.width[phase];
 #pragma unroll
     for (int r = 0; r < kSums; ++r)
 #pragma unroll
@@ -77,7 +77,7 @@ struct SharedWeights {
   /// `own`: of the block, place.streamed_floats of them; others see them never, and this block after a barrier.
   template <class Weight>
   FASTRNN_DEVICE void load(const Placement& place, float* shared, float* own, int phase, const Weight& weight) {
-    const int padded = place.padded_sums(phase), sums = place.outputs[phase] * place.units;
+    const int padded = place.padded_sums(phase), sums = place.width[phase];
     const int quads = (place.depth[phase] + 3) / 4;
     const int length = place.slice_tiles(phase), resident = place.resident[phase];
     T* const kept = reinterpret_cast<T*>(shared + place.weights_at[phase]);

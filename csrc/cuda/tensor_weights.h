@@ -33,7 +33,7 @@ class TensorWeights {
   template <class Weight>
   FASTRNN_DEVICE void load(const Placement& place, float* shared, float* own, int phase, const Weight& weight) {
     const bool split = place.product == Product::kSplitTf32;
-    const int sums = place.outputs[phase] * place.units, depth = place.depth[phase];
+    const int sums = place.width[phase], depth = place.depth[phase];
     const auto word = [&](int sum, int k) {
       return Arithmetic::pack(split, [&](int i) { return sum < sums && k + i < depth ? weight(sum, k + i) : T{}; });
     };
@@ -75,8 +75,23 @@ class TensorWeights {
 
   FASTRNN_DEVICE void multiply(const Placement& place, float* shared, const float* own, int phase, const T* operand,
                                int rows) const {
-    const Part part(place, phase);
+    Part part(place, phase);
     if (part.begin >= part.end) return;
+    if constexpr (kInRegisters) {
+      multiply_tiles(place, shared, own, phase, operand, rows, part);
+    } else {
+#pragma unroll 1
+      for (; part.tile < place.sum_tiles(phase); part.tile += place.row_groups[phase] * kTiles)
+        multiply_tiles(place, shared, own, phase, operand, rows, part);
+    }
+  }
+
+ private:
+  struct Part;
+
+  /// The two tiles of a part.
+  FASTRNN_DEVICE void multiply_tiles(const Placement& place, float* shared, const float* own, int phase,
+                                     const T* operand, int rows, const Part& part) const {
     const bool split = place.product == Product::kSplitTf32;
     const int tiles = place.sum_tiles(phase), padded = place.padded_sums(phase), row = part.lane / 4;
     for (int first = 0; first < rows; first += 8 * kRowTiles) {
@@ -127,7 +142,6 @@ class TensorWeights {
     }
   }
 
- private:
   /// Of the product, a warp's.
   struct Part {
     int lane, tile, slice, begin, end;  // the first of its tiles of sums; its pieces of the depth

@@ -10,6 +10,9 @@ __all__ = ["MODES", "Only", "enabled", "forced", "plan_only", "set_enabled", "wa
 MODES = ("stepwise", "block", "cluster", "grid")
 _WEIGHTS = ("memory", "registers", "shared")
 _PRODUCTS = ("ffma", "tf32", "3xtf32", "half")
+_SUMS = ("gather", "scatter")
+
+_WORDS = {"mode": MODES, "weights": _WEIGHTS, "product": _PRODUCTS, "sums": _SUMS}
 
 
 class Only(NamedTuple):
@@ -21,6 +24,7 @@ class Only(NamedTuple):
     weights: int = -1
     product: int = -1
     shared: int = 0  # KiB of shared memory for a block
+    sums: int = -1  # of backward, where blocks exchange
 
     @classmethod
     def read(cls, text: str) -> Only:
@@ -30,7 +34,7 @@ class Only(NamedTuple):
             name, _, value = part.partition("=")
             if name not in cls._fields:
                 raise ValueError(f"FASTRNN_CUDA_PLAN: {name!r} is none of {', '.join(cls._fields)}")
-            words = {"mode": MODES, "weights": _WEIGHTS, "product": _PRODUCTS}.get(name)
+            words = _WORDS.get(name)
             if words is None:
                 given[name] = int(value)
             elif value in words:

@@ -41,6 +41,9 @@ PLANS = [
     "mode=cluster,slices=8,weights=shared,product=3xtf32",
     "mode=grid,slices=8,weights=registers,group_rows=3,product=3xtf32",
     "mode=grid,slices=16,weights=shared,product=3xtf32",
+    "mode=cluster,slices=2,weights=registers,group_rows=2,product=ffma,sums=scatter",
+    "mode=cluster,slices=8,weights=shared,product=ffma,sums=scatter",
+    "mode=cluster,slices=8,weights=shared,product=3xtf32,sums=scatter",
 ]
 
 
@@ -48,6 +51,7 @@ HALF_PLANS = [
     "mode=stepwise",
     "mode=block,group_rows=2",
     "mode=cluster,slices=8",
+    "mode=cluster,slices=8,sums=scatter",
     "mode=grid,slices=8,group_rows=3",
 ]
 

@@ -203,6 +203,26 @@ def test_a_little_too_big_for_the_chip(cell: str, hidden: int, backward: bool) -
     assert make(gpu_caps("h100"), cell, 1, 1024, backward=backward).streamed_bytes == 0
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "gru_reset_before"])
+def test_the_cheaper_way_of_sums(cell: str) -> None:
+    """Backward's, in clusters: what a block gets is less by the number of gates."""
+    caps = gpu_caps("h100")
+    chosen = set()
+    for hidden, batch, number in itertools.product(HIDDEN, BATCH, (4, 1)):
+        plan, *ways = (
+            make(caps, cell, batch, hidden, backward=True, number=number, only=only)
+            for only in ("", "sums=gather", "sums=scatter")
+        )
+        assert plan.microseconds == min(way.microseconds for way in ways)
+        assert ("sums scattered" in plan.why) == (plan.sums == "scatter")
+        chosen.add((plan.mode, plan.sums))
+        for way, only in zip(ways, ("gather", "scatter"), strict=True):
+            assert way.sums == (only if way.mode == "cluster" else "gather")
+            assert_fits(way, caps, batch, hidden, 1)
+        assert make(caps, cell, batch, hidden, only="mode=cluster,sums=scatter").sums == "gather"
+    assert chosen >= {("cluster", "gather"), ("cluster", "scatter"), ("block", "gather")}
+
+
 def test_what_is_asked_for_is_kept_to() -> None:
     caps = gpu_caps("h100")
     assert make(caps, "lstm", 8, 64, only="mode=stepwise").mode == "stepwise"
