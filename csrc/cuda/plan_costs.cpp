@@ -87,7 +87,7 @@ double persistent_cycles(const DeviceCaps& device, const Problem& problem, const
 double start_cycles(const Problem& problem, const Placement& place) {
   double bytes = 0;
   for (int phase = 0; phase < place.phases; ++phase)
-    bytes += double(place.outputs[phase]) * place.units * place.depth[phase] * place.itemsize;
+    bytes += double(place.width[phase]) * place.depth[phase] * place.itemsize;
   return kCosts.launch + std::max(bytes / kCosts.l2_bytes, bytes * place.blocks(problem.directions) / kCosts.l2_total);
 }
 
