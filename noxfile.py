@@ -3,7 +3,7 @@
 With real models of other packages: ``models``; trained by other frameworks: ``ecosystem``.
 Against broken files of vectors: ``fuzz``; against races between threads: ``tsan``.
 Compiled layers, slowly: ``inductor``.
-For machines other than this one: ``arm`` and ``cuda``.
+For machines other than this one: ``arm``, ``cuda`` and ``rehearse``.
 """
 
 from __future__ import annotations
@@ -203,6 +203,16 @@ def cuda(session: nox.Session) -> None:
             session.error(f"{kernels} kernels are too few:\n{output}")
         if problems:
             session.error("registers spilled:\n" + "\n".join(problems))
+
+
+@nox.session
+def rehearse(session: nox.Session) -> None:
+    """Run the tests for a GPU on the emulated one: whether they would run, not what they show."""
+    install(session, ".[test]")
+    # Graphs, streams and the GPU's own instructions; what takes long on the emulation.
+    without = "bits or streams or instructions or rounding or more_steps or 64] or 200]"
+    command = ("pytest", "-p", "rehearsal", "tests/cuda/test_on_gpu.py", "-k", f"not ({without})")
+    session.run(*command, *session.posargs)
 
 
 def spills(report: str) -> tuple[list[str], int]:

@@ -24,6 +24,7 @@ CELLS = [
 PERSISTENT = [
     cell for cell in CELLS if cell not in NORMALIZED and not reference.CELLS[cell].operand_has_state
 ]
+IN_REGISTERS = {"rnn_tanh", "rnn_relu", "lstm", "gru"}  # whose weights tensor cores take from there
 Values = dict[str, Any]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from emulated import PERSISTENT, Emulated, arguments, compare, run  # noqa: E402
+from emulated import IN_REGISTERS, PERSISTENT, Emulated, arguments, compare, run  # noqa: E402
 from fragments import KINDS, multiply, pack_sums, round_to_tf32, tiles  # noqa: E402
 from oracles import assert_within_budget  # noqa: E402
 from tf32 import nearest_tf32, run_rounded  # noqa: E402
@@ -24,7 +24,6 @@ PLANS = [
     "mode=grid,slices=3,weights=registers",
     "mode=grid,slices=5,weights=shared",
 ]
-IN_REGISTERS = {"rnn_tanh", "rnn_relu", "lstm", "gru"}
 
 
 @pytest.fixture
