@@ -155,11 +155,14 @@ def _drawn(
 ) -> list[StepRegularizers | None] | None:
     directions = len(weights) // 5
     assert weights[0] is not None
-    hidden_size = weights[0].shape[0] // CELL_INFO[CELL_NUMBERS[cell]]["num_gates"]
+    hidden_size = width = weights[0].shape[0] // CELL_INFO[CELL_NUMBERS[cell]]["num_gates"]
+    if cell == "lstm" and weights[4] is not None:  # a projection
+        width = weights[4].shape[0]
     if batch_size is None:
         batch_size = x.shape[1] if batch_sizes is None else batch_sizes[0]
-    state, y = (directions, batch_size, hidden_size), (*x.shape[:-1], directions * hidden_size)
-    return of_directions(rates.draw(state, y, x, training), directions, batch_sizes)
+    state, y = (directions, batch_size, width), (*x.shape[:-1], directions * width)
+    drawn = rates.draw(state, y, x, training, None, directions * hidden_size)
+    return of_directions(drawn, directions, batch_sizes)
 
 
 def _packed_layer(

@@ -185,7 +185,7 @@ class cuda:
         tf32: bool,
         # mode, slices, group_rows, weights, product, shared, sums; -1, 0, 0, -1, -1, 0, -1: any
         only: tuple[int, int, int, int, int, int, int],
-        /,
+        projection: int = 0,
     ) -> cuda.Plan: ...
     @staticmethod
     def torch_model(
@@ -199,7 +199,7 @@ class cuda:
         packed: bool,
         step: bool,
         tf32: bool,
-        /,
+        projection: int = 0,
     ) -> tuple[float, str] | None:
         """Microseconds a step of torch's own layer, and what it runs; None: it has no such cell."""
 

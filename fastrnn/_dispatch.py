@@ -83,7 +83,7 @@ def engine_refuses(
     """
     if isinstance(plan, str):
         return plan
-    if proj_size:
+    if proj_size and not input.is_cuda:
         return "proj_size > 0"
     # What surrounds the call: all of these see tensors, or need operations, that are torch's own.
     if _functorch_active():
@@ -101,7 +101,7 @@ def engine_refuses(
     if input.is_neg():  # memory holds the negative of the values
         return "input is a negative view"
     dtype, weight_dtype = input.dtype, plan.weight_dtype
-    for state in initial:
+    for state, shape in zip(initial, plan.state_shapes, strict=False):
         if state is not None:
             kind = type(state)
             if kind is not Tensor and kind is not Parameter:
@@ -110,8 +110,8 @@ def engine_refuses(
                 return f"initial state is {state.dtype}, the input {dtype}"
             if not state.is_cpu or state.layout is not _STRIDED or state.is_neg():
                 return f"initial state is a {state.layout} tensor on {state.device}"
-            if state.shape != plan.state_shape:
-                return f"initial state is {tuple(state.shape)}, not {plan.state_shape}"
+            if state.shape != shape:
+                return f"initial state is {tuple(state.shape)}, not {shape}"
     if len(weights) != len(plan.weight_shapes):  # attributes were changed after construction
         return f"there are {len(weights)} weights, not {len(plan.weight_shapes)}"
     for weight, shape in zip(weights, plan.weight_shapes, strict=True):

@@ -76,7 +76,7 @@ def explain(
         if isinstance(found, str):
             return f"torch's operations: {found}"
         rows = found
-    call = module._engine_call(input, hx, rows)
+    call = module._engine_call(input, hx, rows, projects=gpu is not None)
     if isinstance(call, str):
         return f"torch's operations: {call}"
     stack: StackPlan = call[0]

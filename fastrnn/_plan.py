@@ -69,11 +69,13 @@ class LayerPlan:
     y_shape: tuple[int, ...]
     y_strides: tuple[int, ...]  # rows of one step lie together whatever the layout, as in torch
     y_steps: tuple[int, ...]  # of y: from one step, and one row of the batch, to the next
-    state_shape: tuple[int, ...]
+    state_shape: tuple[int, ...]  # of c; of h, too, unless it is projected
+    state_shapes: tuple[tuple[int, ...], ...]  # of h and c
     state_strides: tuple[int, ...]
     reserve_bytes: int
     weight_shapes: tuple[tuple[int, ...], ...]
     params_per_direction: int
+    proj_size: int  # features of h where it is projected, else 0; unit params are then weight_hr
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,16 @@ class StackPlan:
 
     layers: tuple[LayerPlan, ...]
     state_shape: tuple[int, ...]  # of h0, c0, h_n and c_n: all layers and directions
+    state_shapes: tuple[tuple[int, ...], ...]
     state_strides: tuple[int, ...]
     state_bytes: int  # one layer's part of a state
     weight_dtype: torch.dtype
     weight_shapes: tuple[tuple[int, ...], ...]
+    proj_size: int
+
+
+def _state_shapes(shape: tuple[int, ...], proj_size: int) -> tuple[tuple[int, ...], ...]:
+    return ((*shape[:-1], proj_size) if proj_size else shape, shape)
 
 
 # Time and batch dimensions; where there is none of the kind, any will do: it has one entry.
@@ -140,10 +148,12 @@ def layer_plan(
     mixed: bool = False,
     uneven: Uneven | None = None,
     zoneout: bool = False,
+    proj_size: int = 0,
 ) -> LayerPlan:
     """Plan of one layer (all its directions) for an input of shape ``x_shape``.
 
-    ``mixed``: ``dtype`` is a half, and the weights are float32.
+    ``mixed``: ``dtype`` is a half, and the weights are float32.  ``proj_size``: features of h
+    where it is projected, else 0; the engine on the CPU takes none such.
     """
     info = CELL_INFO[cell]
     itemsize = _ITEM_SIZES[dtype]
@@ -158,7 +168,7 @@ def layer_plan(
     if batch_size == 1:  # any stride will do; this one tells the engine that rows lie evenly
         batch_dim, y_batch_dim = time_dim, y_time_dim
     input_size = x_shape[-1]
-    width = num_directions * hidden_size
+    width = num_directions * (proj_size or hidden_size)
     sizes: tuple[int, ...] = (seq_len, batch_size, input_size, hidden_size, num_directions)
     if uneven is None:
         y_shape = _shape(y_layout, seq_len, batch_size, width, rank)
@@ -184,12 +194,14 @@ def layer_plan(
     rows = info["num_gates"] * hidden_size
     direction: tuple[tuple[int, ...], ...] = (
         (rows, input_size),
-        (rows, info["num_operand_states"] * hidden_size),
+        (rows, info["num_operand_states"] * (proj_size or hidden_size)),
         (rows,),
         (rows,),
     )
     if info["num_unit_params"]:
         direction += ((info["num_unit_params"], hidden_size),)
+    if proj_size:
+        direction += ((proj_size, hidden_size),)
     return LayerPlan(
         cell=cell,
         number=number,
@@ -210,10 +222,12 @@ def layer_plan(
         y_strides=y_strides,
         y_steps=(width,) if y_layout == PACKED else (y_strides[y_time_dim], y_strides[y_batch_dim]),
         state_shape=state_shape,
+        state_shapes=_state_shapes(state_shape, proj_size),
         state_strides=_contiguous_strides(state_shape),
         reserve_bytes=core.reserve_size(cell, number, isa, sizes),
         weight_shapes=direction * num_directions,
         params_per_direction=len(direction),
+        proj_size=proj_size,
     )
 
 
@@ -230,6 +244,7 @@ def stack_plan(
     batch_first: bool,
     mixed: bool = False,
     zoneout: bool = False,
+    proj_size: int = 0,
 ) -> StackPlan | str:
     """Plan of a stack of layers, or the reason why there can be none."""
     if dtype not in _ITEM_SIZES:
@@ -243,7 +258,7 @@ def stack_plan(
         return "input is empty"
     layout = UNBATCHED if rank == 2 else BATCH_FIRST if batch_first else TIME_FIRST
     between = UNBATCHED if rank == 2 else TIME_FIRST  # layers hand on [T, B, F], as in torch
-    sizes = hidden_size, num_layers, num_directions
+    sizes = hidden_size, num_layers, num_directions, proj_size
     return _stack(isa, cell, dtype, x_shape, layout, between, *sizes, mixed, None, zoneout)
 
 
@@ -261,6 +276,7 @@ def rows_plan(
     num_directions: int,
     mixed: bool = False,
     zoneout: bool = False,
+    proj_size: int = 0,
 ) -> StackPlan | str:
     """`stack_plan` for sequences of different lengths; layers hand on rows in packed order."""
     if dtype not in _ITEM_SIZES:
@@ -269,7 +285,7 @@ def rows_plan(
         return f"input has {x_shape[-1]} features instead of {input_size}"
     if uneven.rows == 0 or 0 in x_shape:
         return "input is empty"
-    sizes = hidden_size, num_layers, num_directions
+    sizes = hidden_size, num_layers, num_directions, proj_size
     return _stack(isa, cell, dtype, x_shape, layout, PACKED, *sizes, mixed, uneven, zoneout)
 
 
@@ -283,6 +299,7 @@ def _stack(
     hidden_size: int,
     num_layers: int,
     num_directions: int,
+    proj_size: int,
     mixed: bool,
     uneven: Uneven | None = None,
     zoneout: bool = False,
@@ -303,6 +320,7 @@ def _stack(
                 mixed,
                 uneven,
                 zoneout,
+                proj_size,
             )
         )
     one = layers[0].state_shape
@@ -313,10 +331,12 @@ def _stack(
     return StackPlan(
         layers=tuple(layers),
         state_shape=state_shape,
+        state_shapes=_state_shapes(state_shape, proj_size),
         state_strides=_contiguous_strides(state_shape),
         state_bytes=state_bytes,
         weight_dtype=layers[0].weight_dtype,
         weight_shapes=tuple(shape for plan in layers for shape in plan.weight_shapes),
+        proj_size=proj_size,
     )
 
 

@@ -8,6 +8,8 @@ With h and c the states before a step and h~, c~ what the cell's equations make 
 - zoneout of rate z: each unit of the new state is the old one with probability z, drawn at each
   step, ``h' = m*h + (1-m)*h~`` and ``c' = n*c + (1-n)*c~`` (Krueger et al. 2017); as there, h~ is
   made from c~, not from c'.  Outside of training m and n are their expectation, z.
+
+A projected h is what the projection makes: h~ = W_hr (o tanh(c~)).
 """
 
 from __future__ import annotations
@@ -66,10 +68,12 @@ class Rates(NamedTuple):
         like: Tensor,
         training: bool,
         y_strides: Sequence[int] | None = None,
+        cell_width: int = 0,
     ) -> Regularizers | None:
         """From torch's generator of the device: dropout first, then zoneout of h, of c.
 
-        Masks are float32, or float64 for an input of float64.
+        Masks are float32, or float64 for an input of float64.  ``cell_width``: features of c in all
+        directions, where h is projected and ``y`` has fewer.
         """
         dropout = self.recurrent_dropout if training else 0.0
         if not dropout and not self.any_zoneout:
@@ -84,7 +88,10 @@ class Rates(NamedTuple):
         if training:
             for index, rate in enumerate(self.zoneout):
                 if rate:
-                    masks[index] = _empty(y_shape, y_strides, like, dtype).bernoulli_(rate)
+                    shape, strides = tuple(y_shape), y_strides
+                    if index == 1 and cell_width not in (0, shape[-1]):
+                        shape, strides = (*shape[:-1], cell_width), None
+                    masks[index] = _empty(shape, strides, like, dtype).bernoulli_(rate)
         rates = tuple([0.0] * len(masks)) if training else self.zoneout
         return Regularizers(scale, tuple(masks), rates)
 

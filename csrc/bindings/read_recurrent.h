@@ -37,27 +37,33 @@ inline cuda::StepArray read_step_array(const py::tuple& t) {
 inline void read_recurrent_sizes(int cell, int number, const py::tuple& sizes, size_t count) {
   need(cell >= 0 && cell < num_cells(), "cell: no such number");
   need(is_number(number) && !(number & kMixed), "number: the CUDA engine has no such code");
-  need_size(sizes, count, "sizes must hold seq_len, batch, hidden, directions");
+  need_size(sizes, count, "sizes must hold seq_len, batch, hidden, directions, projection");
   need(integer(sizes, 2) > 0 && integer(sizes, 2) <= 1 << 24, "hidden must be positive, and at most 2^24");
   need(integer(sizes, 3) == 1 || integer(sizes, 3) == 2, "directions must be 1 or 2");
+  const int64_t projection = integer(sizes, 4);
+  need(projection == 0 || (projection > 0 && projection <= 1 << 24 && cuda::has_projection(cell_traits(cell).name)),
+       "projection must be 0, or a size where the cell has one");
 }
 
 inline cuda::Forward read_recurrent_forward(int cell, int number, const py::tuple& sizes, const py::tuple& rows,
                                             const py::tuple& directions, const py::tuple& y, const py::tuple& initial,
                                             const py::tuple& final_states, const py::object& regularizers,
                                             const int64_t** offsets) {
-  read_recurrent_sizes(cell, number, sizes, 5);
+  read_recurrent_sizes(cell, number, sizes, 6);
   cuda::Forward call{};
   call.rows = read_step_rows(integer(sizes, 0), integer(sizes, 1), rows, offsets);
   call.hidden = int(integer(sizes, 2));
   call.directions = int(integer(sizes, 3));
-  call.saving = integer(sizes, 4) != 0;
+  const bool projects = integer(sizes, 4) > 0;
+  call.width = projects ? int(integer(sizes, 4)) : call.hidden;
+  call.saving = integer(sizes, 5) != 0;
   need_size(directions, size_t(call.directions), "directions must hold one tuple each");
   for (int d = 0; d < call.directions; ++d) {
     const py::tuple t = directions[size_t(d)];
-    need_size(t, 12,
-              "a direction must hold gates, weight_hh, both biases, unit_params, cells, operand, kept, raw, statistics "
-              "and two states before zoneout");
+    need_size(
+        t, 14,
+        "a direction must hold gates, weight_hh, both biases, unit_params, cells, operand, kept, raw, statistics, "
+        "two states before zoneout, weight_hr and unprojected");
     call.direction[d] = {address(t, 0),
                          address(t, 1),
                          address(t, 2),
@@ -68,7 +74,11 @@ inline cuda::Forward read_recurrent_forward(int cell, int number, const py::tupl
                          address(t, 7),
                          address(t, 8),
                          address(t, 9),
-                         {address(t, 10), address(t, 11)}};
+                         {address(t, 10), address(t, 11)},
+                         address(t, 12),
+                         address(t, 13)};
+    need(projects ? call.direction[d].weight_hr && call.direction[d].unprojected : !call.direction[d].weight_hr,
+         "a projection needs its weights and memory for what it takes");
     need(!is_half(number) || call.direction[d].kept, "the halves need memory for h");
     need(!cell_traits(cell).normalizes_gates || call.direction[d].raw, "the cell needs memory for its products");
   }
@@ -85,18 +95,20 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
                                               const py::tuple& initial, const py::tuple& grad_final,
                                               const py::tuple& grad_initial, const py::object& regularizers,
                                               const int64_t** offsets) {
-  read_recurrent_sizes(cell, number, sizes, 4);
+  read_recurrent_sizes(cell, number, sizes, 5);
   cuda::Backward call{};
   call.rows = read_step_rows(integer(sizes, 0), integer(sizes, 1), rows, offsets);
   call.hidden = int(integer(sizes, 2));
   call.directions = int(integer(sizes, 3));
+  const bool projects = integer(sizes, 4) > 0;
+  call.width = projects ? int(integer(sizes, 4)) : call.hidden;
   need_size(directions, size_t(call.directions), "directions must hold one tuple each");
   for (int d = 0; d < call.directions; ++d) {
     const py::tuple t = directions[size_t(d)];
-    need_size(t, 16,
+    need_size(t, 18,
               "a direction must hold gates, weight_hh, unit_params, cells, grad_gates, two operands, two gradients of "
-              "states, grad_unit_params, statistics, grad_normalized, two states before zoneout, state_operand and "
-              "kept_state");
+              "states, grad_unit_params, statistics, grad_normalized, two states before zoneout, state_operand, "
+              "kept_state, weight_hr and grad_projected");
     call.direction[d] = {address(t, 0),
                          address(t, 1),
                          address(t, 2),
@@ -109,7 +121,11 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
                          address(t, 11),
                          {address(t, 12), address(t, 13)},
                          address(t, 14),
-                         address(t, 15)};
+                         address(t, 15),
+                         address(t, 16),
+                         address(t, 17)};
+    need(projects ? call.direction[d].weight_hr && call.direction[d].d_projected : !call.direction[d].weight_hr,
+         "a projection needs its weights and memory for its gradients");
   }
   call.y = read_step_array(y);
   call.d_y = read_step_array(grad_y);
@@ -122,16 +138,18 @@ inline cuda::Backward read_recurrent_backward(int cell, int number, const py::tu
 }
 
 /// A plan that was made for another call would write where nothing is.
-inline void need_fit(const cuda::Engine& engine, int cell, int number, const cuda::Running& how, int batch, int hidden,
-                     int directions, bool backward) {
+template <class Call>
+void need_fit(const cuda::Engine& engine, int cell, int number, const cuda::Running& how, const Call& call,
+              bool backward) {
   const char* const reason = engine.refuses(cell, number);
   need(reason == nullptr, reason ? reason : "");
   const cuda::Placement& place = how.placement;
   if (place.mode == cuda::Mode::kStepwise) return;
   const CellTraits& traits = cell_traits(cell);
-  bool fits = number != kFloat64 && place.itemsize == (is_half(number) ? 2 : 4) && place.phases == traits.phases &&
-              (backward || !place.scatters()) && int64_t(place.groups) * place.group_rows >= batch &&
-              int64_t(place.slices) * place.units >= hidden;
+  const int batch = call.rows.batch, hidden = call.hidden;
+  bool fits = call.width == hidden && number != kFloat64 && place.itemsize == (is_half(number) ? 2 : 4) &&
+              place.phases == traits.phases && (backward || !place.scatters()) &&
+              int64_t(place.groups) * place.group_rows >= batch && int64_t(place.slices) * place.units >= hidden;
   for (int phase = 0; phase < place.phases; ++phase) {
     const int gates = traits.phase_gates[phase];
     fits = fits && place.outputs[phase] == (backward ? 1 : gates) &&
@@ -141,7 +159,7 @@ inline void need_fit(const cuda::Engine& engine, int cell, int number, const cud
                                                    : hidden);
   }
   need(fits, "the plan was made for another call");
-  need(how.scratch || cuda::scratch_bytes(place, directions) == 0, "the plan needs scratch memory");
+  need(how.scratch || cuda::scratch_bytes(place, call.directions) == 0, "the plan needs scratch memory");
 }
 
 /// forward, backward and refuses of an engine, into a module.
@@ -167,7 +185,7 @@ inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
                             reinterpret_cast<void*>(stream)};
           const cuda::Forward call = read_recurrent_forward(cell, number, sizes, rows, directions, y, initial,
                                                             final_states, regularizers, &how.offsets);
-          need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, false);
+          need_fit(engine(), cell, number, how, call, false);
           const py::gil_scoped_release release;
           engine().forward(cell, number, call, how);
         });
@@ -180,7 +198,7 @@ inline void define_recurrent(py::module_& m, const cuda::Engine& (*engine)()) {
                             reinterpret_cast<void*>(stream)};
           const cuda::Backward call = read_recurrent_backward(cell, number, sizes, rows, directions, y, grad_y, initial,
                                                               grad_final, grad_initial, regularizers, &how.offsets);
-          need_fit(engine(), cell, number, how, call.rows.batch, call.hidden, call.directions, true);
+          need_fit(engine(), cell, number, how, call, true);
           const py::gil_scoped_release release;
           engine().backward(cell, number, call, how);
         });

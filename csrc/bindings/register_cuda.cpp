@@ -40,51 +40,61 @@ void define_plans(py::module_& m) {
       .def("scratch_bytes",
            [](const cuda::Plan& p, int directions) { return cuda::scratch_bytes(p.placement, directions); })
       .def("__repr__", [](const cuda::Plan& p) { return "<Plan: " + p.why + ">"; });
-  m.def("make_plan", [](const DeviceCaps& device, int cell, int number, bool backward, const py::tuple& sizes,
-                        bool tf32, const py::tuple& only) {
-    need(cell >= 0 && cell < num_cells(), "cell: no such number");
-    need(is_number(number), "number: no such code");
-    need_size(sizes, 4, "sizes must hold seq_len, batch, hidden and directions");
-    const int64_t seq_len = integer(sizes, 0), batch = integer(sizes, 1), hidden = integer(sizes, 2);
-    const int directions = int(integer(sizes, 3));
-    need(seq_len > 0 && batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24,
-         "sizes must be positive, and not huge");
-    need(directions == 1 || directions == 2, "directions must be 1 or 2");
-    need_size(only, 7, "only must hold mode, slices, group_rows, weights, product, shared, sums");
-    need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
-             integer(only, 4) <= int(cuda::Product::kHalf) && integer(only, 6) <= int(cuda::Sums::kScatter),
-         "only: no such mode, place of weights, product, or way of sums");
-    const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
-                                   int(integer(only, 3)), int(integer(only, 4)), int(integer(only, 5)),
-                                   int(integer(only, 6))};
-    return cuda::make_plan(device, cell_traits(cell),
-                           {seq_len, int(batch), int(hidden), directions, number, backward, tf32}, given);
-  });
+  m.def(
+      "make_plan",
+      [](const DeviceCaps& device, int cell, int number, bool backward, const py::tuple& sizes, bool tf32,
+         const py::tuple& only, int64_t projection) {
+        need(cell >= 0 && cell < num_cells(), "cell: no such number");
+        need(is_number(number), "number: no such code");
+        need_size(sizes, 4, "sizes must hold seq_len, batch, hidden and directions");
+        const int64_t seq_len = integer(sizes, 0), batch = integer(sizes, 1), hidden = integer(sizes, 2);
+        const int directions = int(integer(sizes, 3));
+        need(seq_len > 0 && batch > 0 && batch <= INT32_MAX && hidden > 0 && hidden <= 1 << 24,
+             "sizes must be positive, and not huge");
+        need(directions == 1 || directions == 2, "directions must be 1 or 2");
+        need(projection >= 0 && projection <= 1 << 24, "projection must not be negative, or huge");
+        need_size(only, 7, "only must hold mode, slices, group_rows, weights, product, shared, sums");
+        need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
+                 integer(only, 4) <= int(cuda::Product::kHalf) && integer(only, 6) <= int(cuda::Sums::kScatter),
+             "only: no such mode, place of weights, product, or way of sums");
+        const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
+                                       int(integer(only, 3)), int(integer(only, 4)), int(integer(only, 5)),
+                                       int(integer(only, 6))};
+        return cuda::make_plan(device, cell_traits(cell),
+                               {seq_len, int(batch), int(hidden), directions, number, backward, tf32, int(projection)},
+                               given);
+      },
+      py::arg("device"), py::arg("cell"), py::arg("number"), py::arg("backward"), py::arg("sizes"), py::arg("tf32"),
+      py::arg("only"), py::arg("projection") = 0);
 }
 
 void define_torch_model(py::module_& m) {
-  m.def("torch_model",
-        [](const cuda::DeviceCaps& device, int cell, int number, const py::tuple& sizes, bool backward, bool packed,
-           bool step, bool tf32) -> py::object {
-          need(cell >= 0 && cell < num_cells(), "cell: no such number");
-          need(is_number(number), "number: no such code");
-          need_size(sizes, 6, "sizes must hold seq_len, batch, input, hidden, directions and layers");
-          const cuda::TorchCall call{integer(sizes, 0),
-                                     int(integer(sizes, 1)),
-                                     int(integer(sizes, 2)),
-                                     int(integer(sizes, 3)),
-                                     int(integer(sizes, 4)),
-                                     number,
-                                     int(integer(sizes, 5)),
-                                     backward,
-                                     packed,
-                                     step,
-                                     tf32};
-          const CellTraits& traits = cell_traits(cell);
-          const cuda::TorchPath path = cuda::torch_path(device, traits, call);
-          if (path == cuda::TorchPath::kNone) return py::none();
-          return py::make_tuple(cuda::torch_microseconds(device, traits, call), cuda::name_of(path));
-        });
+  m.def(
+      "torch_model",
+      [](const cuda::DeviceCaps& device, int cell, int number, const py::tuple& sizes, bool backward, bool packed,
+         bool step, bool tf32, int projection) -> py::object {
+        need(cell >= 0 && cell < num_cells(), "cell: no such number");
+        need(is_number(number), "number: no such code");
+        need_size(sizes, 6, "sizes must hold seq_len, batch, input, hidden, directions and layers");
+        const cuda::TorchCall call{integer(sizes, 0),
+                                   int(integer(sizes, 1)),
+                                   int(integer(sizes, 2)),
+                                   int(integer(sizes, 3)),
+                                   int(integer(sizes, 4)),
+                                   number,
+                                   int(integer(sizes, 5)),
+                                   backward,
+                                   packed,
+                                   step,
+                                   tf32,
+                                   projection};
+        const CellTraits& traits = cell_traits(cell);
+        const cuda::TorchPath path = cuda::torch_path(device, traits, call);
+        if (path == cuda::TorchPath::kNone) return py::none();
+        return py::make_tuple(cuda::torch_microseconds(device, traits, call), cuda::name_of(path));
+      },
+      py::arg("device"), py::arg("cell"), py::arg("number"), py::arg("sizes"), py::arg("backward"), py::arg("packed"),
+      py::arg("step"), py::arg("tf32"), py::arg("projection") = 0);
 }
 
 }  // namespace

@@ -77,9 +77,9 @@ template <class T, class Call>
 FASTRNN_DEVICE const T* hidden_before(const Call& call, int64_t t, int b, int d) {
   const Before from = before(call.rows, t, b, d);
   if (from.kind == Before::kRow)
-    return static_cast<const T*>(call.y.data) + call.y.offset(call.rows, from.time, b) + d * call.hidden;
+    return static_cast<const T*>(call.y.data) + call.y.offset(call.rows, from.time, b) + d * call.width;
   if (from.kind == Before::kZeros || !call.initial[0]) return nullptr;
-  return static_cast<const T*>(call.initial[0]) + (int64_t(d) * call.rows.batch + b) * call.hidden;
+  return static_cast<const T*>(call.initial[0]) + (int64_t(d) * call.rows.batch + b) * call.width;
 }
 
 /// Whether a step needs what h was before it was rounded.
@@ -90,28 +90,38 @@ FASTRNN_DEVICE bool keeps_hidden(const Call& call) {
 template <class Cell, class T>
 FASTRNN_DEVICE void keep_hidden(const Forward& call, int d, int b, int u, Value<T> hidden) {
   if (keeps_hidden<Cell, T>(call))
-    static_cast<Compute<T>*>(call.direction[d].kept)[int64_t(b) * call.hidden + u] = hidden.v;
+    static_cast<Compute<T>*>(call.direction[d].kept)[int64_t(b) * call.width + u] = hidden.v;
 }
 
-/// All states of unit u before row b of time t; `running` where only the latest cell states are kept. `hidden`: the
-/// latest h before rounding, or null.
+/// h of unit u before row b of time t. `hidden`: the latest h before rounding, or null.
+template <class Cell, class T, class Call>
+FASTRNN_DEVICE Value<T> hidden_state_before(const Call& call, const Compute<T>* hidden, int64_t t, int b, int u,
+                                            int d) {
+  if (keeps_hidden<Cell, T>(call) && hidden && before(call.rows, t, b, d).kind == Before::kRow)
+    return load_number(hidden + int64_t(b) * call.width + u);
+  const T* const h = hidden_before<T>(call, t, b, d);
+  return h ? load_number(h + u) : Value<T>(0);
+}
+
+/// The cell state; `running` where only the latest ones are kept.
+template <class T, class Call>
+FASTRNN_DEVICE Value<T> cell_state_before(const Call& call, const Compute<T>* cells, bool running, int64_t t, int b,
+                                          int u, int d) {
+  const int64_t H = call.hidden;
+  const Before from = before(call.rows, t, b, d);
+  if (from.kind == Before::kRow) return load_number(cells + (running ? b : call.rows.row(from.time, b)) * H + u);
+  if (from.kind == Before::kZeros || !call.initial[1]) return Value<T>(0);
+  return load_number(static_cast<const T*>(call.initial[1]) + (int64_t(d) * call.rows.batch + b) * H + u);
+}
+
+/// All states.
 template <class Cell, class T, class Call>
 FASTRNN_DEVICE Pack<Value<T>, Cell::kStates> states_before(const Call& call, const Compute<T>* cells,
                                                            const Compute<T>* hidden, bool running, int64_t t, int b,
                                                            int u, int d) {
   Pack<Value<T>, Cell::kStates> states;
-  const int64_t H = call.hidden;
-  const Before from = before(call.rows, t, b, d);
-  const T* const h = hidden_before<T>(call, t, b, d);
-  states[0] = h ? load_number(h + u) : Value<T>(0);
-  if (keeps_hidden<Cell, T>(call) && hidden && from.kind == Before::kRow) states[0] = load_number(hidden + b * H + u);
-  if constexpr (Cell::kStates > 1) {
-    states[1] = Value<T>(0);
-    if (from.kind == Before::kRow)
-      states[1] = load_number(cells + (running ? b : call.rows.row(from.time, b)) * H + u);
-    else if (from.kind == Before::kInitial && call.initial[1])
-      states[1] = load_number(static_cast<const T*>(call.initial[1]) + (int64_t(d) * call.rows.batch + b) * H + u);
-  }
+  states[0] = hidden_state_before<Cell, T>(call, hidden, t, b, u, d);
+  if constexpr (Cell::kStates > 1) states[1] = cell_state_before<T>(call, cells, running, t, b, u, d);
   return states;
 }
 

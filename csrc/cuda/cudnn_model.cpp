@@ -42,14 +42,16 @@ bool takes_static(const DeviceCaps& device, const CellTraits& cell, const TorchC
   return !is_plain(cell) || call.batch < 96 || call.hidden < 896;
 }
 
-/// Of a step's product of all rows with weight_hh, at least what reading the weights takes.
+/// Of a step's products of all rows with weight_hh and a projection's, at least what reading the weights takes.
 double product_us(const DeviceCaps& device, const CellTraits& cell, const TorchCall& call) {
   const int newer = device.major >= 9 ? 1 : 0;
   const double* const rates = call.number == kFloat64 ? kCosts.float64
                               : is_half(call.number)  ? kCosts.half
                               : call.tf32             ? kCosts.tf32
                                                       : kCosts.float32;
-  const double weights = double(cell.gates) * call.hidden * call.hidden * call.directions;
+  const int width = call.projection > 0 ? call.projection : call.hidden;
+  const double weights =
+      (double(cell.gates) * call.hidden * width + double(call.projection) * call.hidden) * call.directions;
   const double bytes = weights * (call.number == kFloat64 ? 8 : is_half(call.number) ? 2 : 4);
   const double loads =
       bytes <= kCosts.l2_size ? bytes / (kCosts.l2_bytes * device.multiprocessors) : bytes / kCosts.memory_bytes;
@@ -87,6 +89,7 @@ const char* name_of(TorchPath path) {
 TorchPath torch_path(const DeviceCaps& device, const CellTraits& cell, const TorchCall& call) {
   if (!is(cell, "lstm") && !is(cell, "gru") && !is_plain(cell)) return TorchPath::kNone;
   if (call.step) return TorchPath::kCell;
+  if (call.projection > 0) return TorchPath::kStandard;
   if (takes_static(device, cell, call)) return TorchPath::kPersistStatic;
   return takes_small(cell, call) ? TorchPath::kPersistSmall : TorchPath::kStandard;
 }
@@ -102,7 +105,7 @@ double torch_microseconds(const DeviceCaps& device, const CellTraits& cell, cons
     default:
       break;
   }
-  const int kernels = call.backward ? kCosts.backward_kernels : kCosts.forward_kernels;
+  const int kernels = (call.backward ? kCosts.backward_kernels : kCosts.forward_kernels) + (call.projection > 0);
   return kernels * kCosts.kernel + product_us(device, cell, call);
 }
 

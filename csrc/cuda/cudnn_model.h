@@ -24,6 +24,7 @@ struct TorchCall {
   int layers;  // of the whole call: which algorithm torch takes depends on it
   bool backward, packed, step;
   bool tf32;  // whether torch may round float32 operands to TF32
+  int projection = 0;
 };
 
 TorchPath torch_path(const DeviceCaps& device, const CellTraits& cell, const TorchCall& call);

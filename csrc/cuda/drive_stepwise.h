@@ -2,6 +2,7 @@
 // The launches of the stepwise path, and the table of them for all cells.
 
 #include "cuda/drive_normalized.h"
+#include "cuda/drive_projected.h"
 #include "cuda/stepwise.h"
 
 namespace fastrnn {
@@ -12,6 +13,9 @@ void forward_stepwise(const Forward& call, const int64_t* offsets, Stream stream
   if constexpr (Cell::kNormalizesGates) {
     forward_normalized<Cell, T>(call, offsets, stream);
   } else {
+    if constexpr (kProjects<Cell>) {
+      if (call.direction[0].weight_hr) return forward_projected<Cell, T>(call, offsets, stream);
+    }
     for (int64_t step = 0; step < call.rows.seq_len; ++step) {
       const int rows = rows_of_step(call.rows, offsets, call.directions, step);
       launch(forward_step<Cell, T, 0>, tile_launch<T, Cell::kPhaseGates[0]>(call.hidden, rows, call.directions), stream,
@@ -28,6 +32,9 @@ void backward_stepwise(const Backward& call, const int64_t* offsets, Stream stre
   if constexpr (Cell::kNormalizesGates) {
     backward_normalized<Cell, T>(call, offsets, stream);
   } else {
+    if constexpr (kProjects<Cell>) {
+      if (call.direction[0].weight_hr) return backward_projected<Cell, T>(call, offsets, stream);
+    }
     const int64_t steps = call.rows.seq_len;
     for (int64_t step = 0; step <= steps; ++step) {  // numbered from the last one on
       const int now = rows_of_step(call.rows, offsets, call.directions, steps - 1 - step);

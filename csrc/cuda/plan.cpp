@@ -60,6 +60,7 @@ class Planner {
     if (only_.mode == int(Mode::kStepwise)) return settle("as asked for");
     if (cell_.normalizes_gates) return settle("cells with layer normalization have no persistent kernels");
     if (cell_.operand_has_state) return settle("cells whose products take c have no persistent kernels");
+    if (problem_.projection > 0) return settle("projections have no persistent kernels");
     if (problem_.number == kFloat64) return settle("float64 has no persistent kernels");
     if (wanted(Mode::kBlock)) try_slices(Mode::kBlock, 1);
     for (int size = 2; size <= device_.max_cluster && wanted(Mode::kCluster); size *= 2)

@@ -118,6 +118,10 @@ struct Problem {
   int number;     // of core/number.h
   bool backward;  // its product goes over the gates of all units, and has one sum a unit
   bool tf32;      // float32 may be rounded to TF32 for products
+  int projection = 0;
+
+  /// Features of h.
+  int width() const { return projection > 0 ? projection : hidden; }
 };
 
 /// Tuning and tests: a mode to keep to (if it fits), and the geometry.

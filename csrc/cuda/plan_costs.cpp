@@ -99,19 +99,27 @@ double normalization_cycles(const DeviceCaps& device, const CellTraits& cell, co
          bytes / kCosts.l2_bytes * divide_up(int64_t(problem.batch) * problem.directions, device.multiprocessors);
 }
 
+/// A launch that makes so many sums of each unit of all rows; a `unit` is what a tile has 8 of.
+double tile_launch_cycles(const DeviceCaps& device, const Problem& problem, int outputs, int units, int depth) {
+  const int blocks = divide_up(units, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
+  const double itemsize = itemsize_of(problem.number);
+  const double rate = problem.number == kFloat64 ? kCosts.multiply_adds / 2 : kCosts.multiply_adds;
+  const double loads = double(outputs) * kTileUnits * depth * itemsize / kCosts.l2_bytes;
+  const double sums = double(outputs) * kTileUnits * kTileRows * depth / rate;
+  const double weights = double(outputs) * units * depth * itemsize;
+  const double memory = weights > kCosts.l2_size ? weights * problem.directions / kCosts.memory_bytes : 0;
+  return kCosts.launch + std::max(memory, std::max(loads, 2 * sums) * divide_up(blocks, device.multiprocessors));
+}
+
 double stepwise_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
                        const Placement& place) {
   double cycles = normalization_cycles(device, cell, problem);
-  for (int phase = 0; phase < place.phases; ++phase) {
-    const int blocks = divide_up(problem.hidden, kTileUnits) * divide_up(problem.batch, kTileRows) * problem.directions;
-    const double itemsize = place.itemsize;
-    const double rate = problem.number == kFloat64 ? kCosts.multiply_adds / 2 : kCosts.multiply_adds;
-    const double loads = double(place.outputs[phase]) * kTileUnits * place.depth[phase] * itemsize / kCosts.l2_bytes;
-    const double sums = double(place.outputs[phase]) * kTileUnits * kTileRows * place.depth[phase] / rate;
-    const double weights = double(place.outputs[phase]) * problem.hidden * place.depth[phase] * itemsize;
-    const double memory = weights > kCosts.l2_size ? weights * problem.directions / kCosts.memory_bytes : 0;
-    cycles += kCosts.launch + std::max(memory, std::max(loads, 2 * sums) * divide_up(blocks, device.multiprocessors));
-  }
+  const int units = problem.backward ? problem.width() : problem.hidden;
+  for (int phase = 0; phase < place.phases; ++phase)
+    cycles += tile_launch_cycles(device, problem, place.outputs[phase], units, place.depth[phase]);
+  if (problem.projection > 0)
+    cycles += problem.backward ? tile_launch_cycles(device, problem, 1, problem.hidden, problem.projection)
+                               : tile_launch_cycles(device, problem, 1, problem.projection, problem.hidden);
   return cycles;
 }
 

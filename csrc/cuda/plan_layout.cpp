@@ -87,7 +87,7 @@ void set_products(const CellTraits& cell, const Problem& problem, Placement& pla
     const int gates = phase < cell.phases ? cell.phase_gates[phase] : 0;
     const int states = cell.operand_states();
     place.outputs[phase] = gates == 0 ? 0 : problem.backward ? states : gates;
-    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : states * problem.hidden;
+    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : states * problem.width();
     place.width[phase] = place.outputs[phase] * place.units;
     if (place.scatters()) {
       place.depth[phase] = gates * place.units;

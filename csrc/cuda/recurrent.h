@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include <string_view>
+
 #include "core/layer.h"
 
 namespace fastrnn {
@@ -60,16 +62,22 @@ struct ForwardDirection {
   void* raw;      // scratch [B, (gates + 1) * H], for cells with normalized gates: products, and what becomes of them
   void* statistics;        // for these, where the call saves: [rows, kRowStatistics]
   void* made[kMaxStates];  // with zoneout, where the call saves: [rows, H], the states before it
+  const void* weight_hr;   // [P, H]: h' is its product with what the cell makes; null: h' is what the cell makes
+  void* unprojected;       // with it, what the cell makes: saving [rows, H], else scratch [B, H]
 };
+
+/// Cells that may have a projection (projected.h): those for which torch has one.
+constexpr bool has_projection(std::string_view cell) { return cell == "lstm"; }
 
 struct Forward {
   StepRows rows;
   int hidden, directions;
+  int width;  // features of h: P with a projection, else H
   bool saving;
   ForwardDirection direction[kMaxDirections];
-  StepArray y;                      // [.., D * H]
-  const void* initial[kMaxStates];  // [D, B, H] each; null: zeros
-  void* final_states[kMaxStates];   // [D, B, H] each; rows of sequences without steps are left alone
+  StepArray y;                      // [.., D * width]
+  const void* initial[kMaxStates];  // [D, B, H] each, h [D, B, width]; null: zeros
+  void* final_states[kMaxStates];   // as initial; rows of sequences without steps are left alone
   Regularizers regularizers;
 };
 
@@ -77,7 +85,7 @@ struct BackwardDirection {
   const void *gates, *weight_hh, *unit_params, *cells;  // as forward left them
   void* d_gates;  // [rows, gradients * H], output: gradients of the input's part of all gates, then of the recurrent
                   // part of those gates that keep it apart; then, with normalized gates, of the recurrent products
-  void* operands[kMaxPhases];  // [rows, H] each, output: what the weights of each phase were multiplied with
+  void* operands[kMaxPhases];  // [rows, width] each, output: what the weights of each phase were multiplied with
   void* d_states[kMaxStates];  // scratch [B, H]: gradients on the way from step to step
   void* d_unit_params;         // [B, unit gradients * H], zeros at first: sums of parts; null where the cell has none
   const void* statistics;      // as forward left them
@@ -85,11 +93,14 @@ struct BackwardDirection {
   const void* made[kMaxStates];
   void* state_operand;  // [rows, H], output, where products are with a further state: it, as operands[0] is h
   void* kept_state;     // scratch [B, H], for these with zoneout
+  const void* weight_hr;
+  void* d_projected;  // with a projection, output: [rows, P], the gradients of its products
 };
 
 struct Backward {
   StepRows rows;
   int hidden, directions;
+  int width;
   BackwardDirection direction[kMaxDirections];
   const void* initial[kMaxStates];
   StepArray y, d_y;                 // d_y.data may be null: zeros

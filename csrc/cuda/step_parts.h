@@ -8,8 +8,8 @@
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
 
-/// Which pairs of units and rows a block has, and a thread of its first ones. Blocks are numbered by units first, then
-/// rows, then directions.
+/// Which pairs of units (or features of a projected h) and rows a block has, and which a thread. Blocks are numbered by
+/// units first, then rows, then directions.
 template <class T>
 struct TilePlace {
   int first_unit, first_row, direction, unit, row;
@@ -62,9 +62,9 @@ struct OperandLine {
 template <class Cell, class T, int kPhase>
 FASTRNN_DEVICE OperandLine<Cell, T> operand_line(const Forward& call, int d, int64_t t, int b) {
   const ForwardDirection& own = call.direction[d];
-  const int64_t H = call.hidden, at = (int64_t(d) * call.rows.batch + b) * H;
+  const int64_t H = call.width, at = (int64_t(d) * call.rows.batch + b) * H;
   OperandLine<Cell, T> line;
-  line.hidden = call.hidden;
+  line.hidden = call.width;
   const T* const made = static_cast<const T*>(own.operand) + b * H;
   if (kPhase == 0 || Cell::kOperandHasState) {
     line.first = hidden_before<T>(call, t, b, d);
@@ -90,7 +90,8 @@ template <class Cell, class T, int kPhase>
 FASTRNN_DEVICE void multiply_operand(const Forward& call, const TilePlace<T>& place, int64_t t,
                                      Pack<Value<T>, Cell::kPhaseGates[kPhase]>& sums) {
   constexpr int kGates = PhaseView<Cell, kPhase>::kGates, kFirstGate = PhaseView<Cell, kPhase>::kFirstGate;
-  const int d = place.direction, H = call.hidden, depth = kOperandStates<Cell> * H, count = call.rows.count(t);
+  const int d = place.direction, H = call.hidden, depth = kOperandStates<Cell> * call.width;
+  const int count = call.rows.count(t);
   const T* const weight_hh = static_cast<const T*>(call.direction[d].weight_hh) + int64_t(kFirstGate) * H * depth;
   const auto weight = [&](int gate, int unit, int k) {
     const int u = place.first_unit + unit;
@@ -137,12 +138,12 @@ template <class Cell, class T, int kPhase, class Passes>
 FASTRNN_DEVICE void multiply_gradients(const Backward& call, const TilePlace<T>& place, int64_t t, int count,
                                        const Passes& passes, Pack<Value<T>, kOperandStates<Cell>>& sums) {
   constexpr int kStates = kOperandStates<Cell>, kFirstGate = PhaseView<Cell, kPhase>::kFirstGate;
-  const int d = place.direction, H = call.hidden;
+  const int d = place.direction, H = call.hidden, width = call.width;
   const T* const weight_hh =
-      static_cast<const T*>(call.direction[d].weight_hh) + int64_t(kFirstGate) * H * (kStates * H);
+      static_cast<const T*>(call.direction[d].weight_hh) + int64_t(kFirstGate) * H * (kStates * width);
   const auto weight = [&](int state, int unit, int k) {
     const int u = place.first_unit + unit;
-    return u < H ? load_number(weight_hh + (int64_t(k) * kStates + state) * H + u) : Value<T>(0);
+    return u < width ? load_number(weight_hh + (int64_t(k) * kStates + state) * width + u) : Value<T>(0);
   };
   const auto line = [&](int row) {
     const int b = place.first_row + row;
@@ -151,26 +152,29 @@ FASTRNN_DEVICE void multiply_gradients(const Backward& call, const TilePlace<T>&
   multiply_tile<T, kStates, false>(shared_memory(), PhaseView<Cell, kPhase>::kGates * H, weight, line, sums);
 }
 
+/// Of the gradient of a state's unit after row b of the step: what goes past the later step's product, or that of the
+/// final state.
+template <class T>
+FASTRNN_DEVICE Value<T> passed_gradient(const Backward& call, const BackwardStep& step, int state, int d, int b, int u,
+                                        int64_t features) {
+  if (b < step.count_later)
+    return Value<T>(static_cast<const Compute<T>*>(call.direction[d].d_states[state])[b * features + u]);
+  const T* const d_final = static_cast<const T*>(call.d_final[state]);
+  return d_final ? load_number(d_final + (int64_t(d) * call.rows.batch + b) * features + u) : Value<T>(0);
+}
+
 /// The gradients of the states after row b of the step but for d_y, or of the initial states: what the later step's
 /// product passes on and what goes past it, or those of the final states.
 template <class Cell, class T>
 FASTRNN_DEVICE Carry<Cell, T> later_gradients(const Backward& call, const BackwardStep& step, int d, int b, int u,
                                               const Pack<Value<T>, kOperandStates<Cell>>& sums) {
   Carry<Cell, T> carry;
-  const int64_t H = call.hidden;
-  if (b < step.count_later) {
 #pragma unroll
-    for (int k = 0; k < Cell::kStates; ++k)
-      carry[k] = Value<T>(static_cast<const Compute<T>*>(call.direction[d].d_states[k])[b * H + u]);
+  for (int k = 0; k < Cell::kStates; ++k) carry[k] = passed_gradient<T>(call, step, k, d, b, u, call.hidden);
+  if (b < step.count_later) {
     const Value<T> through = sums[0] * hidden_scale<T>(call, d, b, u);
     carry[0] = through + carry[0];
     if constexpr (Cell::kOperandHasState) carry[1] = sums[1] + carry[1];
-  } else {
-#pragma unroll
-    for (int k = 0; k < Cell::kStates; ++k) {
-      const T* const d_final = static_cast<const T*>(call.d_final[k]);
-      carry[k] = d_final ? load_number(d_final + (int64_t(d) * call.rows.batch + b) * H + u) : Value<T>(0);
-    }
   }
   return carry;
 }

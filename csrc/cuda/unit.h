@@ -81,14 +81,18 @@ FASTRNN_DEVICE void store_reserve(const Forward& call, int d, int64_t row, int u
   store_values(reserve, static_cast<T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u, H);
 }
 
+/// Whether row b of time t is the last one of its sequence in a direction.
+FASTRNN_DEVICE bool ends_after(const StepRows& rows, int64_t t, int b, int d) {
+  return d ? t == 0 : b >= rows.count(t + 1);
+}
+
 /// Where h' and c' of row b go, and the final states with them. `cell` is where c' goes.
 template <class Cell, class T>
 FASTRNN_DEVICE void store_states(const Forward& call, int d, int64_t t, int b, int u, Compute<T>* cell,
                                  const Pack<Value<T>, Cell::kStates>& next) {
   store_number(static_cast<T*>(call.y.data) + call.y.offset(call.rows, t, b) + d * call.hidden + u, next[0]);
   if constexpr (Cell::kStates > 1) *cell = next[1].v;
-  const bool last = d ? t == 0 : b >= call.rows.count(t + 1);
-  if (!last) return;
+  if (!ends_after(call.rows, t, b, d)) return;
   const int64_t at = (int64_t(d) * call.rows.batch + b) * call.hidden + u;
 #pragma unroll
   for (int k = 0; k < Cell::kStates; ++k) store_number(static_cast<T*>(call.final_states[k]) + at, next[k]);

@@ -54,6 +54,7 @@ def _times(
                 packed,
                 layer.x_layout == STEP,
                 tf32,
+                layer.proj_size,
             )
             if model is None:
                 return None

@@ -34,27 +34,30 @@ def backward(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of ``(x, h0, c0, *weights)`` where wanted."""
     plan, H, D = shape.plan, shape.hidden_size, shape.num_directions
+    W = shape.widths[0]
     columns, num_rows, states = columns_of(plan.cell), shape.num_rows, plan.num_states
     params = per_direction(plan, stored_weights(plan, x, weights))
     wide = compute_dtype(x.dtype)
     has_state = CELL_INFO[plan.cell]["num_operand_states"] == 2
     num_phases = 1 + max(segment[3] for segment in columns.segments)
     grad_gates = x.new_empty((D, num_rows, columns.gradients * H))
-    operands = x.new_empty((num_phases + has_state, D, num_rows, H))  # the further state comes last
+    operands = x.new_empty((num_phases + has_state, D, num_rows, W))  # the further state comes last
     grad_states = x.new_empty((2 + has_state, D, shape.batch_size, H), dtype=wide)
-    grad_units = grad_normalized = None
+    grad_units = grad_normalized = grad_projected = None
     if columns.unit_gradients:
         grad_units = x.new_zeros((D, shape.batch_size, columns.unit_gradients, H), dtype=wide)
     if columns.normalizes:
         size = (D, shape.batch_size, columns.num_gates * H)
         grad_normalized = x.new_empty(size, dtype=wide)
+    if plan.proj_size:
+        grad_projected = x.new_empty((D, num_rows, W))
     noise = noise_of(shape, regularizers)
     made = saved.made
     directions = [
         (
             saved.gates[d].data_ptr(),
             at(params[d][1]),
-            at(params[d][4]),
+            0 if plan.proj_size else at(params[d][4]),
             at_of(saved.cells, d),
             grad_gates[d].data_ptr(),
             operands[0, d].data_ptr(),
@@ -67,14 +70,18 @@ def backward(
             *(0 if made is None else made[k % len(made), d].data_ptr() for k in range(2)),
             operands[-1, d].data_ptr(),
             grad_states[-1, d].data_ptr(),
+            at(params[d][4]) if plan.proj_size else 0,
+            at_of(grad_projected, d),
         )
         for d in range(D)
     ]
     given = [state_in(shape, state) for state in initial]
     given_final = [state_in(shape, state) for state in grad_final]
     grad_initial = [
-        new_state(shape, x, grad) if want else None
-        for grad, want in zip(given_final, wanted[1 : 1 + states], strict=True)
+        new_state(shape, x, grad, features) if want else None
+        for grad, want, features in zip(
+            given_final, wanted[1 : 1 + states], shape.widths, strict=False
+        )
     ]
     how, scratch = shape.plan_call(x, backward=True)
     shape.engine.functions.backward(
@@ -124,13 +131,18 @@ def backward(
                     product(
                         grads[:, column * H : (column + count) * H].t(),
                         operand,
-                        grad_hh[gate * H : (gate + count) * H, k * H : (k + 1) * H],
+                        grad_hh[gate * H : (gate + count) * H, k * W : (k + 1) * W],
                     )
         units = None if grad_units is None else grad_units[d].sum(0).to(dtype)
         if params[d][2] is not None and (here[2] or here[3]):
             found[2:4] = _bias_gradients(columns, grads, units, H, dtype)
         if units is not None:
             found[4] = units[: columns.unit_params]
+        if plan.proj_size and here[4]:
+            assert grad_projected is not None
+            assert saved.unprojected is not None
+            grad_hr = x.new_empty((W, H), dtype=dtype)
+            found[4] = product(grad_projected[d].t(), saved.unprojected[d], grad_hr)
         count = plan.params_per_direction
         grad_weights += [g if want else None for g, want in zip(found[:count], here, strict=False)]
     if grad_x is not None:

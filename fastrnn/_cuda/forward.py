@@ -24,10 +24,11 @@ class Saved(NamedTuple):
     cells: Tensor | None  # [D, rows, H]
     statistics: Tensor | None  # of normalized cells: [D, rows, 4]
     made: Tensor | None  # with zoneout the states before it: [states, D, rows, H]
+    unprojected: Tensor | None  # what a projection takes: [D, rows, H]
 
 
 class Outputs(NamedTuple):
-    y: Tensor  # [T, B, D * H] or packed rows
+    y: Tensor  # [T, B, D * H or P] or packed rows
     finals: list[Tensor]
     saved: Saved | None  # what backward needs
 
@@ -46,9 +47,12 @@ def forward(
     slots, first = (columns.slots, columns.input) if saving else (columns.working, 0)
     gates = x.new_empty((D, num_rows, slots * H))
     wide = compute_dtype(x.dtype)
-    cells = statistics = made = raw = None
+    cells = statistics = made = raw = unprojected = None
+    kept_rows = num_rows if saving else shape.batch_size
     if plan.num_states == 2:
-        cells = x.new_empty((D, num_rows if saving else shape.batch_size, H), dtype=wide)
+        cells = x.new_empty((D, kept_rows, H), dtype=wide)
+    if plan.proj_size:
+        unprojected = x.new_empty((D, kept_rows, H))
     if columns.normalizes:
         raw = x.new_empty((D, shape.batch_size, (columns.num_gates + 1) * H), dtype=wide)
         statistics = x.new_empty((D, num_rows, 4), dtype=wide) if saving else None
@@ -70,12 +74,17 @@ def forward(
         torch.mm(x_rows, weight_ih.t(), out=input_part)
         parts_at = [at_of(part, d) for part in (cells, operand, kept, raw, statistics)]
         made_at = [0 if made is None else made[k % len(made), d].data_ptr() for k in range(2)]
-        directions.append((gates[d].data_ptr(), *map(at, params[1:]), *parts_at, *made_at))
-    y = x.new_empty(
-        (num_rows, D * H) if shape.offsets is not None else (shape.seq_len, shape.batch_size, D * H)
-    )
+        units, weight_hr = (0, at(params[4])) if plan.proj_size else (at(params[4]), 0)
+        weights_at = (*map(at, params[1:4]), units)
+        projection = weight_hr, at_of(unprojected, d)
+        directions.append((gates[d].data_ptr(), *weights_at, *parts_at, *made_at, *projection))
+    lead = (num_rows,) if shape.offsets is not None else (shape.seq_len, shape.batch_size)
+    y = x.new_empty((*lead, D * shape.widths[0]))
     given = [state_in(shape, state) for state in initial]
-    finals = [new_state(shape, x, state) for state in given]
+    finals = [
+        new_state(shape, x, state, features)
+        for state, features in zip(given, shape.widths, strict=False)
+    ]
     how, scratch = shape.plan_call(x, backward=False)
     shape.engine.functions.forward(
         plan.cell,
@@ -92,4 +101,6 @@ def forward(
         x.device.index or 0,
         shape.engine.stream(x),
     )
-    return Outputs(y, finals, Saved(gates, cells, statistics, made) if saving else None)
+    return Outputs(
+        y, finals, Saved(gates, cells, statistics, made, unprojected) if saving else None
+    )

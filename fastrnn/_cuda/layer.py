@@ -52,7 +52,8 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         from fastrnn._autograd import composed_gradients
 
-        x, h0, c0, y, gates, cells, statistics, made, *weights = ctx.saved_tensors
+        x, h0, c0, y, *saved = ctx.saved_tensors
+        saved, weights = saved[: len(Saved._fields)], saved[len(Saved._fields) :]
         wanted = ctx.needs_input_grad[4:]
         if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
             inputs = (x, h0, c0, *weights)
@@ -74,7 +75,7 @@ class _Layer(torch.autograd.Function):
             (h0, c0)[: plan.num_states],
             weights,
             y,
-            Saved(gates, cells, statistics, made),
+            Saved(*saved),
             ctx.regularizers,
             grad_y,
             grad_final,

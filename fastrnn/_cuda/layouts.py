@@ -70,17 +70,17 @@ def from_steps(shape: Shape, values: Tensor, layout: int, like: tuple[int, ...])
 
 
 def state_in(shape: Shape, state: Tensor | None) -> Tensor | None:
-    """A state as the engine reads it: [D, B, H], contiguous, longest sequence first."""
+    """A state as the engine reads it: [D, B, F], contiguous, longest sequence first."""
     if state is None:
         return None
     state = state.resolve_neg().contiguous()
-    state = state.view(shape.num_directions, shape.batch_size, shape.hidden_size)
+    state = state.view(shape.num_directions, shape.batch_size, state.shape[-1])
     return state if shape.rows is None else sort_state(shape.rows, state)
 
 
-def new_state(shape: Shape, like: Tensor, given: Tensor | None) -> Tensor:
+def new_state(shape: Shape, like: Tensor, given: Tensor | None, features: int) -> Tensor:
     """Memory for a state that the engine writes; sequences without steps keep ``given``."""
-    size = (shape.num_directions, shape.batch_size, shape.hidden_size)
+    size = (shape.num_directions, shape.batch_size, features)
     if shape.offsets is None or int(shape.offsets[1]) == shape.batch_size:
         return like.new_empty(size)
     return like.new_zeros(size) if given is None else given.clone()
@@ -89,10 +89,10 @@ def new_state(shape: Shape, like: Tensor, given: Tensor | None) -> Tensor:
 def state_out(shape: Shape, state: Tensor) -> Tensor:
     if shape.rows is not None:
         state = unsort_state(shape.rows, state)
-    return state.view(shape.plan.state_shape)
+    return state.view(*shape.plan.state_shape[:-1], state.shape[-1])
 
 
 def per_direction(plan: LayerPlan, weights: Sequence[Tensor | None]) -> list[list[Tensor | None]]:
-    """weight_ih, weight_hh, bias_ih, bias_hh, unit_params of each direction."""
+    """weight_ih, weight_hh, bias_ih, bias_hh, unit_params or weight_hr of each direction."""
     count = plan.params_per_direction
     return [[*weights[i : i + count], *[None] * (5 - count)] for i in range(0, len(weights), count)]

@@ -69,9 +69,10 @@ def _make_plan(
     sizes: tuple[int, int, int, int],
     tf32: bool,
     only: Only,
+    proj_size: int,
 ) -> Any:
     caps = caps_of(engine, device)
-    return core.cuda.make_plan(caps, cell, number, backward, sizes, tf32, only)
+    return core.cuda.make_plan(caps, cell, number, backward, sizes, tf32, only, proj_size)
 
 
 def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any:
@@ -88,6 +89,7 @@ def plan_of(engine: Engine, plan: LayerPlan, device: int, backward: bool) -> Any
         (about, batch_size, hidden_size, num_directions),
         tf32_allowed(plan.x_layout == STEP),
         wanted(),
+        plan.proj_size,
     )
 
 

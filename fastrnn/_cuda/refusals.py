@@ -35,7 +35,10 @@ def refuses(
         return "input is a negative view"
     if len(weights) != len(plan.weight_shapes):
         return f"there are {len(weights)} weights, not {len(plan.weight_shapes)}"
-    expected = [("initial state", state, plan.state_shape, input.dtype) for state in initial]
+    expected = [
+        ("initial state", state, shape, input.dtype)
+        for state, shape in zip(initial, plan.state_shapes, strict=False)
+    ]
     expected += [
         ("weight", weight, shape, plan.weight_dtype)
         for weight, shape in zip(weights, plan.weight_shapes, strict=True)

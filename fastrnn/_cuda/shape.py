@@ -49,8 +49,14 @@ class Shape:
             self.row_sequence,
         )
 
-    def sizes(self) -> tuple[int, int, int, int]:
-        return self.seq_len, self.batch_size, self.hidden_size, self.num_directions
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Features of h and of c."""
+        return self.plan.proj_size or self.hidden_size, self.hidden_size
+
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        sizes = self.seq_len, self.batch_size, self.hidden_size
+        return (*sizes, self.num_directions, self.plan.proj_size)
 
     def plan_call(self, x: Tensor, backward: bool) -> tuple[Any, Tensor | None]:
         """The plan, and memory for it."""

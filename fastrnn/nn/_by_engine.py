@@ -58,8 +58,12 @@ class ByEngine(Layer):
         input: Any,  # noqa: A002
         hx: Any,
         rows: Rows | None = None,
+        projects: bool = False,
     ) -> tuple[Any, ...] | str:
-        """Arguments of `run_stack`, or why the engine doesn't take the call."""
+        """Arguments of `run_stack`, or why the engine doesn't take the call.
+
+        ``projects``: not because of a projection, which the engine on GPUs has.
+        """
         packed = rows is not None and isinstance(input, PackedSequence)
         if packed:
             input = input.data  # noqa: A001
@@ -102,6 +106,7 @@ class ByEngine(Layer):
                 self.batch_first,
                 mixed,
                 zoneout,
+                self.proj_size,
             )
         else:
             plan = rows_plan(
@@ -117,8 +122,10 @@ class ByEngine(Layer):
                 num_directions,
                 mixed,
                 zoneout,
+                self.proj_size,
             )
-        reason = engine_refuses(input, initial, weights, plan, self.proj_size)
+        proj_size = 0 if projects else self.proj_size
+        reason = engine_refuses(input, initial, weights, plan, proj_size)
         if not (reason or input.is_cpu or isinstance(plan, str)) and self._torch_takes(
             packed, rows
         ):
@@ -129,7 +136,10 @@ class ByEngine(Layer):
         return plan, input, initial, weights, self.dropout if self.training else 0.0, rows, draw
 
     def _engine_weights(self) -> list[Tensor | None] | None:
-        """Weights as they are now, never remembered: 4 a direction, missing biases as None."""
+        """Weights as they are now, never remembered: 4 a direction, missing biases as None.
+
+        With a projection 5.
+        """
         parameters = self._parameters
         weights: list[Tensor | None] = []
         for names in self._all_weights:
@@ -141,8 +151,9 @@ class ByEngine(Layer):
                         return None
                 weights.append(weight)
             weights[-len(names) + 1] = self._recurrent_weight(weights[-len(names) + 1])
-            if len(names) == 2:
-                weights += (None, None)
+            if len(names) < 4:
+                end = len(weights) - len(names) + 2
+                weights[end:end] = (None, None)
         return weights
 
     def _torch_takes(self, packed: bool, rows: Rows | None) -> bool:
@@ -151,4 +162,11 @@ class ByEngine(Layer):
 
     def _draw(self, plan: LayerPlan, x: Tensor) -> Regularizers | None:
         assert self._rates is not None
-        return self._rates.draw(plan.state_shape, plan.y_shape, x, self.training, plan.y_strides)
+        return self._rates.draw(
+            plan.state_shapes[0],
+            plan.y_shape,
+            x,
+            self.training,
+            plan.y_strides,
+            plan.sizes[4] * plan.sizes[3],
+        )

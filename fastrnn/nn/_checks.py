@@ -50,14 +50,18 @@ def check_states(x: Tensor, states: Sequence[Tensor | None]) -> None:
 
 
 def check_weights(
-    cell: int, input_size: int, hidden_size: int, weights: Sequence[Tensor | None]
+    cell: int,
+    input_size: int,
+    hidden_size: int,
+    weights: Sequence[Tensor | None],
+    proj_size: int = 0,
 ) -> None:
     """Raise RuntimeError for weights of another shape, which operations might broadcast."""
     info = CELL_INFO[cell]
     rows = info["num_gates"] * hidden_size
-    columns = info["num_operand_states"] * hidden_size
+    columns = info["num_operand_states"] * (proj_size or hidden_size)
     expected: list[tuple[int, ...]] = [(rows, input_size), (rows, columns), (rows,), (rows,)]
-    expected.append((info["num_unit_params"], hidden_size))
+    expected.append((proj_size or info["num_unit_params"], hidden_size))
     for weight, shape in zip(weights, expected, strict=False):
         if weight is not None and weight.shape != shape:
             raise RuntimeError(f"a weight must have shape {shape}, got {tuple(weight.shape)}")
@@ -72,6 +76,8 @@ def check_composed(
     check_states(x, initial)
     directions = 2 if layer.bidirectional else 1
     for index, one in enumerate(weights):
-        size = directions * layer.hidden_size if index else layer.input_size
+        width = layer.proj_size or layer.hidden_size
+        size = directions * width if index else layer.input_size
         for start in range(0, len(one), 5):
-            check_weights(layer._cell(), size, layer.hidden_size, one[start : start + 5])
+            sizes = size, layer.hidden_size
+            check_weights(layer._cell(), *sizes, one[start : start + 5], layer.proj_size)

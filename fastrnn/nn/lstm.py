@@ -59,10 +59,11 @@ class LSTM(RecurrentLayer):
           it forgets what follows a marked step.
 
     The engine takes float32, float64, bfloat16 and float16 on the CPU, packed sequences included,
-    also under ``torch.autocast``.  Anything else (``proj_size``, complex, other devices,
-    ``torch.func`` transforms, forward-mode and double differentiation) is computed with torch's
-    own operations; `refusal` tells for a given call.  ``torch.compile`` and ``torch.export`` see
-    the engine as one operator a layer.
+    also under ``torch.autocast``; the one for GPUs, off by default, takes ``proj_size``, too.
+    Anything else (``proj_size`` on the CPU, complex, other devices, ``torch.func`` transforms,
+    forward-mode and double differentiation) is computed with torch's own operations; `refusal`
+    tells for a given call.  ``torch.compile`` and ``torch.export`` see the engine as one operator
+    a layer.
 
     Raises:
         ValueError: input of another rank, or of another dtype than the weights.

@@ -50,6 +50,7 @@ def test_every_regime_is_measured() -> None:
         (Shape("RNN", "float32", 64, 8), (1.2, 1.2)),
         (Shape("LSTM", "tf32", 1024, 256), (1, 1)),
         (Shape("LSTM", "float32", 2048, 32), (1.5, 1.3)),
+        (Shape("LSTM", "tf32", 512, 16, proj=128), (1, 1)),
     ],
 )
 def test_floors(shape: Shape, floor: tuple[float, float]) -> None:
@@ -78,6 +79,14 @@ def test_a_row(shape: Shape) -> None:
         assert value > 0
     assert shape.title in report.line(row)
     json.dumps(row)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_a_projection() -> None:
+    row = measure(Shape("LSTM", "float32", 8, 3, 4, proj=2), "cpu")
+    assert row["wrong_answers"] == []
+    assert "weight_hr_l0" in row["errors"]
+    assert "projected to 2" in row["title"]
 
 
 def test_wrong_answers_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:

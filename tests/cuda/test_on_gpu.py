@@ -20,7 +20,10 @@ from emulated import CELLS, IN_REGISTERS, arguments, factor, run, tolerance  # n
 from fragments import KINDS, multiply, pack_sums, round_to_tf32, tiles  # noqa: E402
 from half_budget import HALVES, assert_budget, error, halved  # noqa: E402
 from oracles import assert_exact, assert_within_budget  # noqa: E402
+from projected import run as run_layer  # noqa: E402
+from projected import states, twins  # noqa: E402
 from tf32 import run_rounded  # noqa: E402
+from torch.nn.utils.rnn import pack_padded_sequence  # noqa: E402
 
 import fastrnn  # noqa: E402
 from fastrnn import _cuda  # noqa: E402
@@ -330,10 +333,51 @@ def test_zoneout_and_dropout_on_h(kind: str, only: str) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_what_is_not_there_goes_to_torch() -> None:
-    layer, x = fastrnn.nn.LSTM(3, 4, proj_size=2).cuda(), torch.randn(2, 1, 3, device="cuda")
-    assert "proj_size" in layer.refusal(x)
-    assert layer(x)[0].isfinite().all()
+@pytest.mark.parametrize("sizes", [(7, 5, 9, 33, 17), (40, 19, 64, 130, 70), (3, 1, 4, 7, 1)])
+def test_projections(sizes: tuple[int, ...]) -> None:
+    """Packed, so that both directions have other rows at each step."""
+    seq_len, batch, inputs, hidden, proj = sizes
+    options: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
+    theirs, ours = twins(inputs, hidden, proj_size=proj, **options)
+    lengths = torch.tensor([seq_len, *[(seq_len + 1) // 2] * (batch - 1)])
+    x = pack_padded_sequence(torch.randn(seq_len, batch, inputs), lengths)
+    hx = states(theirs, batch)
+
+    def there(dtype: Any) -> dict[str, Any]:
+        given, initial = x.to("cuda"), tuple(state.cuda() for state in hx)
+        layer = ours.to("cuda", dtype)
+        assert layer.refusal(given.to(dtype), tuple(state.to(dtype) for state in initial)) is None
+        found = run_layer(layer, given, initial, dtype)
+        return {name: value.cpu() for name, value in found.items()}
+
+    exact, single = run_layer(theirs, x, hx, torch.float64), run_layer(theirs, x, hx, torch.float32)
+    doubles, found, again = there(torch.float64), there(torch.float32), there(torch.float32)
+    for name, value in exact.items():
+        assert_exact(doubles[name], value, name=name)
+        assert_within_budget(found[name], single[name], value, name=name)
+        assert torch.equal(found[name], again[name])
+    for half in HALVES:
+        for layer in (theirs, ours):
+            layer.load_state_dict(halved(layer.double().state_dict(), half))
+        x, hx = x.to(half), tuple(state.to(half) for state in hx)
+        exact, single = (
+            run_layer(theirs, x, hx, torch.float64),
+            run_layer(theirs, x, hx, torch.float32),
+        )
+        assert_budget(there(half), single, exact, half, "projected")
+
+
+def test_projections_under_a_graph() -> None:
+    layer = fastrnn.nn.LSTM(8, 48, proj_size=20, bidirectional=True).cuda().requires_grad_(False)
+    x = torch.randn(12, 3, 8, device="cuda")
+    expected = layer(x)[0].clone()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y = layer(x)[0]
+    y.zero_()
+    graph.replay()
+    assert torch.equal(y, expected)
 
 
 def test_more_steps_than_16_bits_count() -> None:

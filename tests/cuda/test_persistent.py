@@ -178,6 +178,6 @@ def test_plans_of_other_calls_are_refused() -> None:
     for batch, hidden in ((5, 32), (4, 33)):
         with pytest.raises(ValueError, match="made for another call"):
             core.testing.emulated.forward(
-                lstm, 4, plan, 0, (1, batch, hidden, 1, 0), (0, 0, 0, batch, 1),
-                ((0,) * 12,), (0, 0, 0), (0,) * states, (0,) * states, None, 0, 0,
+                lstm, 4, plan, 0, (1, batch, hidden, 1, 0, 0), (0, 0, 0, batch, 1),
+                ((0,) * 14,), (0, 0, 0), (0,) * states, (0,) * states, None, 0, 0,
             )  # fmt: skip

@@ -165,7 +165,7 @@ def test_what_is_not_there_is_refused_with_a_reason() -> None:
     plan = core.cuda.make_plan(caps, 0, 4, False, (1, 1, 1, 1), False, _cuda.Only())
     with pytest.raises(ValueError, match="no such code"):
         core.testing.emulated.forward(
-            0, 18, plan, 0, (1, 1, 1, 1, 0), (), (), (), (), (), None, 0, 0
+            0, 18, plan, 0, (1, 1, 1, 1, 0, 0), (), (), (), (), (), None, 0, 0
         )
     if not core.build_info()["cuda"]:
         assert "built without CUDA" in core.cuda.refuses(CELL_NUMBERS["lstm"], 4)

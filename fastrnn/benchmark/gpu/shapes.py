@@ -50,6 +50,7 @@ class Shape:
     layers: int = 1
     bidirectional: bool = False
     packed: bool = False
+    proj: int = 0
 
     @property
     def dtype(self) -> torch.dtype:
@@ -61,13 +62,20 @@ class Shape:
         text = f"{self.cell} {self.precision} H{self.hidden} B{self.batch} T{self.seq_len}"
         if self.layers > 1:
             text += f" {self.layers} layers"
+        if self.proj:
+            text += f" projected to {self.proj}"
         return text + " bidirectional" * self.bidirectional + " packed" * self.packed
 
     def layer(self, module: Any) -> torch.nn.Module:
         """Of ``torch.nn`` or ``fastrnn.nn``, on the CPU, in float32."""
         kind = getattr(module, self.cell)
+        options: dict[str, Any] = {"proj_size": self.proj} if self.proj else {}
         made: torch.nn.Module = kind(
-            self.hidden, self.hidden, num_layers=self.layers, bidirectional=self.bidirectional
+            self.hidden,
+            self.hidden,
+            num_layers=self.layers,
+            bidirectional=self.bidirectional,
+            **options,
         )
         return made
 
@@ -97,6 +105,7 @@ def _large(s: Shape) -> bool:
 
 #: The first that has a shape counts; the last has all.
 REGIMES = (
+    Regime("projections: never slower", lambda s: s.proj > 0, (1, 1), None),
     Regime("float16 LSTM that cuDNN keeps on the chip", _persists_in_cudnn, (1, 1), (1.3, 1.4)),
     Regime(
         "B 128 and more, H 1024 and more",
@@ -141,7 +150,8 @@ def regime_of(shape: Shape) -> Regime:
 
 
 def full_grid() -> Iterator[Shape]:
-    """Every cell, precision and size; thousands."""
+    """Every cell, precision and size, thousands; and a projection."""
+    yield Shape("LSTM", "tf32", 512, 16, proj=128)
     for cell, gates in CELLS.items():
         for precision in PRECISIONS:
             for hidden in HIDDEN:
@@ -169,11 +179,13 @@ def core_set() -> Iterator[Shape]:
             yield Shape("LSTM", precision, hidden, batch, layers=2)
             yield Shape("LSTM", precision, hidden, batch, bidirectional=True)
             yield Shape("LSTM", precision, hidden, batch, packed=True)
+            yield Shape("LSTM", precision, hidden, batch, proj=hidden // 4)
     yield Shape("LSTM", "float16", 768, 16, seq_len=1024)  # where FlashRNN has published times
 
 
 def quick_set() -> Iterator[Shape]:
     """A shape of every regime, fewer cells and precisions than `core_set`."""
+    yield Shape("LSTM", "tf32", 512, 16, proj=128)
     for cell, precisions in (
         ("LSTM", tuple(PRECISIONS)),
         ("GRU", ("tf32", "bfloat16")),
