@@ -173,7 +173,8 @@ def test_cells_without_such_kernels_run_step_by_step(cell: str, emulated: Emulat
 def test_plans_of_other_calls_are_refused() -> None:
     caps = _cuda.emulated_engine.caps(0)
     lstm = CELL_NUMBERS["lstm"]
-    plan = core.cuda.make_plan(caps, lstm, 4, False, (1, 4, 32, 1), False, _cuda.Only())
+    plan = core.cuda.make_plan(caps, lstm, 4, False, (64, 4, 32, 1), False, _cuda.Only())
+    assert plan.mode != "stepwise"
     states = CELL_INFO[lstm]["num_states"]
     for batch, hidden in ((5, 32), (4, 33)):
         with pytest.raises(ValueError, match="made for another call"):
