@@ -26,6 +26,8 @@ FASTRNN_DEVICE void* shared_memory() {
 }
 
 FASTRNN_DEVICE void sync_block() { __syncthreads(); }
+/// Likewise; whether all threads of the block say so.
+FASTRNN_DEVICE bool sync_block_all(bool vote) { return __syncthreads_and(vote) != 0; }
 
 // Clusters are there from compute capability 9.0 on; elsewhere no kernel is launched that gets here.
 FASTRNN_DEVICE void sync_cluster() {
@@ -71,11 +73,35 @@ template <class Half>
 FASTRNN_DEVICE void store_relaxed(Half* p, Half value) {
   asm volatile("st.relaxed.gpu.global.b16 [%0], %1;" ::"l"(p), "h"(value.bits) : "memory");
 }
+FASTRNN_DEVICE void store_relaxed(uint32_t* p, uint32_t value) {
+  asm volatile("st.relaxed.gpu.global.b32 [%0], %1;" ::"l"(p), "r"(value) : "memory");
+}
+FASTRNN_DEVICE void store_relaxed(uint64_t* p, uint64_t value) {
+  asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(p), "l"(value) : "memory");
+}
 /// 32 bits, whatever they hold.
 FASTRNN_DEVICE uint32_t load_relaxed(const void* p) {
   uint32_t value;
   asm volatile("ld.relaxed.gpu.global.b32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
   return value;
+}
+/// 16 bytes from an address that is a multiple of 16. Each word is read as a whole, and the words of a load in any
+/// order: to PTX a vector is as many scalars.
+struct LoadedWords {
+  uint32_t w[4];
+};
+FASTRNN_DEVICE LoadedWords load_words(const uint32_t* p) {
+  LoadedWords v;
+  asm volatile("ld.relaxed.gpu.global.v4.b32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
+               : "l"(p)
+               : "memory");
+  return v;
+}
+FASTRNN_DEVICE LoadedWords load_words(const uint64_t* p) {
+  uint64_t low, high;
+  asm volatile("ld.relaxed.gpu.global.v2.b64 {%0,%1}, [%2];" : "=l"(low), "=l"(high) : "l"(p) : "memory");
+  return {{uint32_t(low), uint32_t(low >> 32), uint32_t(high), uint32_t(high >> 32)}};
 }
 /// What the block wrote before a barrier is there for whoever reads the new count, and its block after a barrier.
 FASTRNN_DEVICE void add_release(uint32_t* p, uint32_t value) {
@@ -97,6 +123,10 @@ FASTRNN_DEVICE uint64_t nanoseconds() {
 }
 
 FASTRNN_DEVICE void store_word(void* p, uint32_t value) { *static_cast<uint32_t*>(p) = value; }
+/// Two, to an address that is a multiple of 8 bytes.
+FASTRNN_DEVICE void store_words(void* p, uint32_t first, uint32_t second) {
+  *static_cast<uint2*>(p) = make_uint2(first, second);
+}
 
 struct Vec4 {
   float v[4];

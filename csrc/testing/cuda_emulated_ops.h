@@ -22,6 +22,7 @@ using emulation::num_blocks;
 using emulation::num_threads;
 using emulation::shared_memory;
 using emulation::sync_block;
+using emulation::sync_block_all;
 using emulation::sync_cluster;
 using emulation::thread_index;
 using emulation::wait_turn;
@@ -38,6 +39,16 @@ void store_relaxed(T* p, T value) {
   *p = value;
   emulation::wrote();
 }
+struct LoadedWords {
+  uint32_t w[4] = {};
+};
+template <class Word>
+LoadedWords load_words(const Word* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16) throw emulation::Error("misaligned address");
+  LoadedWords words;
+  memcpy(words.w, p, sizeof words.w);
+  return words;
+}
 inline uint32_t load_relaxed(const void* p) {
   if (reinterpret_cast<uintptr_t>(p) % 4) throw emulation::Error("misaligned address");
   uint32_t value;
@@ -50,12 +61,17 @@ inline void add_release(uint32_t* p, uint32_t value) {
 }
 inline uint32_t load_acquire(const uint32_t* p) { return *p; }
 inline void raise_flag(uint32_t* p) { *p = 1; }
-/// Time stands still: threads that are stuck are the emulation's to find.
-inline uint64_t nanoseconds() { return 0; }
+using emulation::nanoseconds;
 
 inline void store_word(void* p, uint32_t value) {
   if (reinterpret_cast<uintptr_t>(p) % 4) throw emulation::Error("misaligned address");
   memcpy(p, &value, sizeof value);
+}
+
+inline void store_words(void* p, uint32_t first, uint32_t second) {
+  if (reinterpret_cast<uintptr_t>(p) % 8) throw emulation::Error("misaligned address");
+  const uint32_t both[] = {first, second};
+  memcpy(p, both, sizeof both);
 }
 
 struct Vec4 {

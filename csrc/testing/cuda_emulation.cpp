@@ -88,6 +88,7 @@ struct Thread {
   int index;
   State state = State::kReady;
   bool polling = false;  // since it last ran, it has only found that it has to wait on
+  bool verdict = true;   // of the last barrier that it came to
   const char* waits_for = "";
   const void* given = nullptr;  // to the warp's exchange
   int bytes = 0;
@@ -100,6 +101,7 @@ struct Thread {
 /// Threads that have come to a place where all must.
 struct Barrier {
   std::vector<Thread*> here;
+  bool agreed = true;  // all of them, so far
 };
 
 struct Cluster;
@@ -146,20 +148,27 @@ class Scheduler {
 
   // -- called by threads --
 
-  void meet(Barrier& barrier, size_t all, int left, const char* what) {
-    if (left > 0) return fail("a thread has left, and others wait at ", what);
+  /// Returns whether all vote for it.
+  bool meet(Barrier& barrier, size_t all, int left, const char* what, bool vote = true) {
+    if (left > 0) fail("a thread has left, and others wait at ", what);
     Thread* const me = current_;
     me->waits_for = what;
     barrier.here.push_back(me);
+    barrier.agreed = barrier.agreed && vote;
     if (barrier.here.size() < all) {
       me->state = State::kWaiting;
       leave();
-      return;
+      return me->verdict;
     }
-    for (Thread* thread : barrier.here) wake(thread);
+    for (Thread* thread : barrier.here) {
+      thread->verdict = barrier.agreed;
+      wake(thread);
+    }
     barrier.here.clear();
+    barrier.agreed = true;
     progress();
     yield();  // those that waited may go first
+    return me->verdict;
   }
 
   void exchange(const void* in, int bytes, void* all) {
@@ -194,6 +203,7 @@ class Scheduler {
   }
 
   void progress() { idle_turns_ = 0; }
+  uint64_t turns() const { return turns_; }
 
   void maybe_yield() {
     if (draw(4) == 0) yield();
@@ -241,21 +251,20 @@ class Scheduler {
       }
     }
     ready_.clear();
+    pollers_.clear();
     for (auto& thread : threads) ready_.push_back(thread.get());
     alive_ = threads.size();
     idle_turns_ = 0;
     while (alive_ > 0 && error_.empty()) {
-      if (ready_.empty()) {
+      if (ready_.empty() && pollers_.empty()) {
         error_ = stuck(threads);
         break;
       }
-      const size_t chosen = draw(ready_.size());
-      Thread* const thread = ready_[chosen];
-      ready_[chosen] = ready_.back();
-      ready_.pop_back();
+      Thread* const thread = choose();
       thread->polling = false;
+      ++turns_;
       enter(*thread);
-      if (thread->state == State::kReady) ready_.push_back(thread);
+      if (thread->state == State::kReady) (thread->polling ? pollers_ : ready_).push_back(thread);
       if (thread->state == State::kDone) --alive_;
       if (!thread->polling)
         progress();
@@ -263,6 +272,15 @@ class Scheduler {
         error_ = stuck(threads);
     }
     if (!error_.empty()) throw Error(error_);  // what lies on the stacks of waiting threads is not destroyed
+  }
+
+  /// The next to run. Threads that only look whether something has come look now and then while others can work.
+  Thread* choose() {
+    std::vector<Thread*>& from = ready_.empty() || (!pollers_.empty() && draw(16) == 0) ? pollers_ : ready_;
+    std::swap(from[draw(from.size())], from.back());
+    Thread* const thread = from.back();
+    from.pop_back();
+    return thread;
   }
 
   std::string stuck(const std::vector<std::unique_ptr<Thread>>& threads) const {
@@ -348,7 +366,8 @@ class Scheduler {
   const LaunchShape& shape_;
   const std::function<void()>& body_;
   uint64_t random_;
-  std::vector<Thread*> ready_;
+  std::vector<Thread*> ready_, pollers_;
+  uint64_t turns_ = 0;
   size_t alive_ = 0;
   int64_t idle_turns_ = 0;
   Thread* current_ = nullptr;
@@ -388,10 +407,12 @@ int block_index() { return me().block->index; }
 int num_blocks() { return scheduler->shape().blocks; }
 void* shared_memory() { return me().block->shared.get(); }
 
-void sync_block() {
+bool sync_block_all(bool vote) {
   Block& block = *me().block;
-  scheduler->meet(block.barrier, size_t(scheduler->shape().threads), block.left, "the block's barrier");
+  return scheduler->meet(block.barrier, size_t(scheduler->shape().threads), block.left, "the block's barrier", vote);
 }
+
+void sync_block() { sync_block_all(true); }
 
 void sync_cluster() {
   Cluster& cluster = *me().block->cluster;
@@ -412,6 +433,8 @@ void* map_shared(void* own, int rank) {
   if (rank < 0 || rank >= scheduler->shape().cluster) scheduler->fail("map_shared: no such block in the cluster");
   return block.cluster->blocks[size_t(rank)]->shared.get() + offset;
 }
+
+uint64_t nanoseconds() { return scheduler->turns() * settings().turn_nanoseconds; }
 
 void wait_turn() { scheduler->poll(); }
 

@@ -30,6 +30,7 @@ struct Settings {
   int resident_blocks = 1 << 20;     // a cooperative launch of more is refused, as by a driver
   int shared_per_block = 227 << 10;  // a launch that asks for more is refused
   int patience = 2000;               // turns for each waiting thread in which nothing happens, until it counts as stuck
+  uint64_t turn_nanoseconds = 0;     // that a turn takes; time stands still: threads that are stuck are found here
 };
 Settings& settings();
 
@@ -60,6 +61,8 @@ void* shared_memory();
 /// Waits until all threads of the block, or of all blocks of the cluster, have come here.
 void sync_block();
 void sync_cluster();
+/// As sync_block; whether all threads of the block say so.
+bool sync_block_all(bool vote);
 /// Until all 32 lanes of the warp have: each gives `in`, and gets every lane's in the order of lanes.
 void exchange_warp(const void* in, int bytes, void* all);
 
@@ -67,6 +70,9 @@ int cluster_size();
 int cluster_rank();
 /// Where another block of the cluster keeps what lies at `own` here.
 void* map_shared(void* own, int rank);
+
+/// Since the launch, by settings().turn_nanoseconds.
+uint64_t nanoseconds();
 
 /// To be called in every turn of a loop that waits for another thread's write; others run meanwhile.
 void wait_turn();

@@ -1,7 +1,8 @@
 #pragma once
 // Of cuda/ops.h, a third side: each block is a thread of the machine with one thread of its own, so that
 // ThreadSanitizer can judge how blocks exchange. What the kernels write by relaxed stores is written plainly here: it
-// must be ordered by the counters alone, and is a race where it is not.
+// must be ordered by the counters alone, and is a race where it is not; but for words that carry their round, which are
+// atomic and ordered by nothing.
 
 #include <stdint.h>
 
@@ -16,12 +17,14 @@
 namespace fastrnn {
 namespace cuda_threaded {
 
+using testing::bits_of;
 using testing::narrow;
 using testing::widen;
 
 inline int thread_index() { return 0; }
 inline int num_threads() { return 1; }
 inline void sync_block() {}
+inline bool sync_block_all(bool vote) { return vote; }
 inline void sync_cluster() { __builtin_trap(); }  // grids only
 template <class T>
 T* map_shared(T* own, int) {
@@ -32,12 +35,34 @@ template <class T>
 void store_relaxed(T* p, T value) {
   *p = value;
 }
+inline void store_relaxed(uint32_t* p, uint32_t value) { __atomic_store_n(p, value, __ATOMIC_RELAXED); }
+inline void store_relaxed(uint64_t* p, uint64_t value) { __atomic_store_n(p, value, __ATOMIC_RELAXED); }
+struct LoadedWords {
+  uint32_t w[4] = {};
+};
+inline LoadedWords load_words(const uint32_t* p) {
+  LoadedWords words;
+  for (int i = 0; i < 4; ++i) words.w[i] = __atomic_load_n(p + i, __ATOMIC_RELAXED);
+  return words;
+}
+inline LoadedWords load_words(const uint64_t* p) {
+  LoadedWords words;
+  for (int i = 0; i < 2; ++i) {
+    const uint64_t word = __atomic_load_n(p + i, __ATOMIC_RELAXED);
+    memcpy(words.w + 2 * i, &word, sizeof word);
+  }
+  return words;
+}
 inline uint32_t load_relaxed(const void* p) {
   uint32_t value;
   memcpy(&value, p, sizeof value);
   return value;
 }
 inline void store_word(void* p, uint32_t value) { memcpy(p, &value, sizeof value); }
+inline void store_words(void* p, uint32_t first, uint32_t second) {
+  store_word(p, first);
+  store_word(static_cast<uint32_t*>(p) + 1, second);
+}
 inline void add_release(uint32_t* p, uint32_t value) { __atomic_fetch_add(p, value, __ATOMIC_RELEASE); }
 inline uint32_t load_acquire(const uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 inline void raise_flag(uint32_t* p) { __atomic_store_n(p, 1, __ATOMIC_RELAXED); }
