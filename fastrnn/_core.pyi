@@ -164,6 +164,7 @@ class cuda:
         weights: str  # "memory", "registers" or "shared memory"
         product: str  # "float32", "TF32", "3xTF32" or "half"
         sums: str  # of backward, "gather" or "scatter"
+        exchange: str  # of a grid, "counter" or "tagged words"; else ""
         threads: int
         units: int
         slices: int
@@ -183,8 +184,8 @@ class cuda:
         backward: bool,
         sizes: tuple[int, int, int, int],  # seq_len, batch, hidden, directions
         tf32: bool,
-        # mode, slices, group_rows, weights, product, shared, sums; -1, 0, 0, -1, -1, 0, -1: any
-        only: tuple[int, int, int, int, int, int, int],
+        # mode, slices, group_rows, weights, product, shared, sums, exchange; 0, or -1 of words: any
+        only: tuple[int, int, int, int, int, int, int, int],
         projection: int = 0,
     ) -> cuda.Plan: ...
     @staticmethod

@@ -28,6 +28,10 @@ void define_plans(py::module_& m) {
       .def_property_readonly("weights", [](const cuda::Plan& p) { return cuda::name_of(p.placement.weights); })
       .def_property_readonly("product", [](const cuda::Plan& p) { return cuda::name_of(p.placement.product); })
       .def_property_readonly("sums", [](const cuda::Plan& p) { return cuda::name_of(p.placement.sums); })
+      .def_property_readonly("exchange",
+                             [](const cuda::Plan& p) {
+                               return p.placement.mode == cuda::Mode::kGrid ? cuda::name_of(p.placement.exchange) : "";
+                             })
       .def_property_readonly("threads", property(&Placement::threads))
       .def_property_readonly("units", property(&Placement::units))
       .def_property_readonly("slices", property(&Placement::slices))
@@ -53,13 +57,14 @@ void define_plans(py::module_& m) {
              "sizes must be positive, and not huge");
         need(directions == 1 || directions == 2, "directions must be 1 or 2");
         need(projection >= 0 && projection <= 1 << 24, "projection must not be negative, or huge");
-        need_size(only, 7, "only must hold mode, slices, group_rows, weights, product, shared, sums");
+        need_size(only, 8, "only must hold mode, slices, group_rows, weights, product, shared, sums, exchange");
         need(integer(only, 0) <= int(cuda::Mode::kGrid) && integer(only, 3) <= int(cuda::WeightPlace::kShared) &&
-                 integer(only, 4) <= int(cuda::Product::kHalf) && integer(only, 6) <= int(cuda::Sums::kScatter),
-             "only: no such mode, place of weights, product, or way of sums");
+                 integer(only, 4) <= int(cuda::Product::kHalf) && integer(only, 6) <= int(cuda::Sums::kScatter) &&
+                 integer(only, 7) <= int(cuda::Handover::kTagged),
+             "only: no such mode, place of weights, product, way of sums, or exchange");
         const cuda::PlanOverride given{int(integer(only, 0)), int(integer(only, 1)), int(integer(only, 2)),
                                        int(integer(only, 3)), int(integer(only, 4)), int(integer(only, 5)),
-                                       int(integer(only, 6))};
+                                       int(integer(only, 6)), int(integer(only, 7))};
         return cuda::make_plan(device, cell_traits(cell),
                                {seq_len, int(batch), int(hidden), directions, number, backward, tf32, int(projection)},
                                given);

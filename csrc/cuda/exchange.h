@@ -9,18 +9,20 @@
 // of the same row left there, so weights must be zero there. multiply() gets it between barriers: all that was
 // published is there, and nothing changes it before the next round's finish(), except the other of two buffers.
 
+#include "cuda/exchange_tagged.h"
 #include "cuda/plan.h"
 #include "cuda/storage.h"
 
 namespace fastrnn {
 namespace FASTRNN_BACKEND {
 
+using cuda::Handover;
 using cuda::Mode;
 using cuda::Placement;
 
 /// Global memory beside the call's own.
 struct Workspace {
-  void* ring;          // two slots of [direction, group, row, column] of T; need not be cleared
+  void* ring;          // two slots of [direction, group, row, column] of T, or of tagged words, which are zero at first
   uint32_t* counters;  // one for each direction and group, zero at first: how often its blocks have published
   float* streamed;     // weights that the chip has no room for: place.streamed_floats for each block
   uint32_t* failed;    // shared with the host; set where a block has waited for too long
@@ -40,7 +42,7 @@ class Exchange {
         patience_(work.patience),
         slot_(int64_t(place.group_rows) * place.operand_pitch) {
     if (place.mode != Mode::kGrid) return;
-    ring_ = static_cast<T*>(work.ring) + 2 * team * slot_;
+    ring_ = static_cast<char*>(work.ring) + 2 * team * slot_ * place.word_bytes();
   }
 
   /// Operands start as zeros, what lies past the last column among them.
@@ -70,8 +72,10 @@ class Exchange {
     } else if (place_.mode == Mode::kCluster) {
       T* const own = operand(round) + at;
       for (int rank = 0; rank < place_.slices; ++rank) *map_shared(own, rank) = value;
+    } else if (place_.exchange == Handover::kTagged) {
+      store_relaxed(slot<typename Tagged<T>::Word>(round) + at, Tagged<T>::word(value, Tagged<T>::tag(round)));
     } else {
-      store_relaxed(ring_ + (round & 1) * slot_ + at, value);
+      store_relaxed(slot<T>(round) + at, value);
     }
   }
 
@@ -86,6 +90,12 @@ class Exchange {
       sync_cluster();
       return true;
     }
+    if (place_.exchange == Handover::kTagged) {
+      const bool came = take_tagged<T>(slot<typename Tagged<T>::Word>(round), operand(round), round, rows, depth,
+                                       place_.operand_pitch, patience_);
+      if (!came) raise_flag(failed_);
+      return sync_block_all(came);
+    }
     sync_block();
     published_ += uint32_t(place_.slices);
     uint32_t* const flag = reinterpret_cast<uint32_t*>(shared_ + place_.flag_at);
@@ -95,12 +105,17 @@ class Exchange {
     }
     sync_block();
     if (*flag == 0) return false;
-    take(ring_ + (round & 1) * slot_, operand(round), rows, depth);
+    take(slot<T>(round), operand(round), rows, depth);
     sync_block();
     return true;
   }
 
  private:
+  template <class Word>
+  FASTRNN_DEVICE Word* slot(int round) const {
+    return static_cast<Word*>(ring_) + (round & 1) * slot_;
+  }
+
   /// From the ring, in words of 32 bits. What lies past the depth in the last word of a row was never written.
   FASTRNN_DEVICE void take(const T* from, T* to, int rows, int depth) const {
     constexpr int kNumbers = 4 / int(sizeof(T));
@@ -115,9 +130,9 @@ class Exchange {
   }
 
   FASTRNN_DEVICE bool wait() const {
-    const uint64_t start = nanoseconds();
-    for (uint32_t polls = 1; load_acquire(counter_) < published_; ++polls) {
-      if (polls % 16384 == 0 && nanoseconds() - start > patience_) {
+    Patience waiting;
+    while (int32_t(load_acquire(counter_) - published_) < 0) {  // both may have wrapped around
+      if (waiting.ends(patience_)) {
         raise_flag(failed_);
         return false;
       }
@@ -132,7 +147,7 @@ class Exchange {
   uint32_t* failed_;
   uint64_t patience_;
   int64_t slot_;
-  T* ring_ = nullptr;
+  void* ring_ = nullptr;  // of the group
   uint32_t published_ = 0;
 };
 

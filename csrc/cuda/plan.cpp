@@ -34,11 +34,12 @@ std::string describe(const Placement& place, double microseconds) {
     if (place.streamed_floats > 0)
       std::snprintf(streamed, sizeof streamed, ", but for %d KiB read in every step",
                     (place.streamed_floats + 255) / 256);
+    const char* const exchange = place.mode == Mode::kGrid ? name_of(place.exchange) : nullptr;
     std::snprintf(text, sizeof text,
-                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s%s, %s%s (model: %.2f us a step)",
+                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s%s, %s%s%s%s (model: %.2f us a step)",
                   name_of(place.mode), place.groups, place.slices, place.units, place.group_rows,
                   name_of(place.weights), streamed, name_of(place.product), place.scatters() ? ", sums scattered" : "",
-                  microseconds);
+                  exchange ? ", exchange by " : "", exchange ? exchange : "", microseconds);
   }
   return text;
 }
@@ -73,7 +74,7 @@ class Planner {
       if (slices > 1) try_slices(Mode::kGrid, divide_up(problem_.hidden, divide_up(problem_.hidden, slices)));
     }
     if (!found_) return settle("the weights fit no persistent kernel on this GPU");
-    if (only_.mode < 0 && only_.product < 0 && best_.microseconds >= stepwise_.microseconds)
+    if (only_.mode < 0 && only_.product < 0 && only_.exchange < 0 && best_.microseconds >= stepwise_.microseconds)
       return settle("the model expects no persistent kernel to be faster: the best is " +
                     describe(best_.placement, best_.microseconds));
     best_.why = describe(best_.placement, best_.microseconds) + "; stepwise would take " +
@@ -119,7 +120,10 @@ class Planner {
         for (const int rows : group_rows_to_try(problem_.batch, only_.group_rows)) {
           place.group_rows = rows;
           place.groups = divide_up(problem_.batch, rows);
-          consider(place);
+          for (const Handover exchange : {Handover::kCounter, Handover::kTagged}) {
+            place.exchange = exchange;
+            if (hands_over(place)) consider(place);
+          }
         }
       }
     }
@@ -133,6 +137,13 @@ class Planner {
     // 3xTF32 makes NaN of infinities: of the states only relu's become such.
     if (product == Product::kSplitTf32 && std::strcmp(cell_.name, "rnn_relu") == 0 && only_.product < 0) return false;
     return device_.major >= 8 && (product != Product::kTf32 || problem_.tf32);
+  }
+
+  /// Blocks without units have no words by which others could know that they have come.
+  bool hands_over(const Placement& place) const {
+    if (place.mode != Mode::kGrid) return place.exchange == Handover::kCounter && only_.exchange < 0;
+    if (only_.exchange >= 0 && only_.exchange != int(place.exchange)) return false;
+    return place.exchange == Handover::kCounter || int64_t(place.slices - 1) * place.units < problem_.hidden;
   }
 
   void consider(Placement& place) {
@@ -166,6 +177,11 @@ const char* name_of(WeightPlace place) {
   return kNames[int(place)];
 }
 
+const char* name_of(Handover exchange) {
+  constexpr const char* kNames[] = {"counter", "tagged words"};
+  return kNames[int(exchange)];
+}
+
 const char* name_of(Product product) {
   constexpr const char* kNames[] = {"float32", "TF32", "3xTF32", "half"};
   return kNames[int(product)];
@@ -187,6 +203,11 @@ int64_t scratch_bytes(const Placement& place, int directions) {
 
 int64_t counter_bytes(const Placement& place, int directions) {
   return (place.counters(directions) * 4 + 255) / 256 * 256;
+}
+
+int64_t cleared_bytes(const Placement& place, int directions) {
+  const int64_t tagged = place.exchange == Handover::kTagged ? place.ring_bytes(directions) : 0;
+  return counter_bytes(place, directions) + tagged;
 }
 
 }  // namespace cuda

@@ -36,6 +36,12 @@ enum class Sums : int {
              // the parts of all units' sums go to the blocks that own those units (scatter.h)
 };
 
+/// How the blocks of a grid learn that what they wait for has come (exchange.h).
+enum class Handover : int {
+  kCounter,  // by a count of the blocks that have published
+  kTagged,   // by each number's own word, which also holds the round: one trip to the cache less, for twice the bytes
+};
+
 /// Threads of a persistent block, at the most.
 constexpr int kRegisterThreads = 384, kSharedThreads = 512, kTensorRegisterThreads = 256, kTensorSharedThreads = 384;
 /// Pieces of the depth that a warp of tensor_weights.h has in registers at the most, and their words of 32 bits.
@@ -53,6 +59,7 @@ const char* name_of(Mode mode);
 const char* name_of(WeightPlace place);
 const char* name_of(Product product);
 const char* name_of(Sums sums);
+const char* name_of(Handover exchange);
 
 /// How many persistent blocks share a call, and the geometry of each; see persistent.h. A direction has `groups` of
 /// `slices` blocks; a group has up to group_rows of the batch, a slice `units` of the hidden units.
@@ -61,6 +68,7 @@ struct Placement {
   WeightPlace weights = WeightPlace::kMemory;
   Product product = Product::kFfma;
   Sums sums = Sums::kGather;
+  Handover exchange = Handover::kCounter;  // of a grid
   int threads = 0, units = 0, slices = 0, groups = 0, group_rows = 0;
   int phases = 1;
   int outputs[kMaxPhases];     // sums for each unit of a phase's product
@@ -98,11 +106,14 @@ struct Placement {
     return product == Product::kFfma ? padded_sums(phase) * itemsize : sum_tiles(phase) * 16 * kPieceWords;
   }
   FASTRNN_HD int blocks(int directions) const { return slices * groups * directions; }
-  /// Of the ring through which blocks of a grid exchange, two slots of all groups; then a counter a group.
+  /// Of the ring through which blocks of a grid exchange, two slots of all groups; a counter a group comes before it.
+  FASTRNN_HD int word_bytes() const { return exchange == Handover::kTagged ? 2 * itemsize : itemsize; }
   int64_t ring_bytes(int directions) const {
-    return mode == Mode::kGrid ? int64_t(2) * directions * groups * group_rows * operand_pitch * itemsize : 0;
+    return mode == Mode::kGrid ? int64_t(2) * directions * groups * group_rows * operand_pitch * word_bytes() : 0;
   }
-  int64_t counters(int directions) const { return mode == Mode::kGrid ? int64_t(directions) * groups : 0; }
+  int64_t counters(int directions) const {
+    return mode == Mode::kGrid && exchange == Handover::kCounter ? int64_t(directions) * groups : 0;
+  }
 };
 
 struct Plan {
@@ -133,6 +144,7 @@ struct PlanOverride {
   int product = -1;    // of Product, -1: any
   int shared = 0;      // KiB of shared memory that a block may have, 0: what the device gives
   int sums = -1;       // of Sums, -1: any; for backward's exchanges
+  int exchange = -1;   // of Handover, -1: any
 };
 
 /// Always finds one: where nothing persistent fits, and nothing is asked for, the stepwise path. With an override that
@@ -140,9 +152,11 @@ struct PlanOverride {
 Plan make_plan(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
                const PlanOverride& only = PlanOverride());
 
-/// Bytes of scratch that the plan's kernels need, and how many of them, at the beginning, must be zero.
+/// Bytes of scratch that the plan's kernels need: counters, the ring, weights; and how many of them, at the beginning,
+/// must be zero.
 int64_t scratch_bytes(const Placement& place, int directions);
 int64_t counter_bytes(const Placement& place, int directions);
+int64_t cleared_bytes(const Placement& place, int directions);
 
 }  // namespace cuda
 }  // namespace fastrnn

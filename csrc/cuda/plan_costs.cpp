@@ -14,7 +14,7 @@ constexpr int kTileUnits = 8, kTileRows = 16;  // of a stepwise block (tile_prod
 /// What things cost, in cycles. Estimates of an H100 from the literature, to be replaced by measured ones.
 struct Costs {
   double gigahertz = 1.7, launch = 4400;
-  double block_exchange = 60, cluster_exchange = 300, grid_exchange = 1500;
+  double block_exchange = 60, cluster_exchange = 300, counter_exchange = 1500, tagged_exchange = 900;
   double cluster_bytes = 20, l2_bytes = 64, shared_bytes = 128;  // a cycle
   double l2_size = 36e6, l2_total = 3200, memory_bytes = 1500;   // of the whole GPU; a cycle
   double multiply_adds = 96;                                     // a cycle
@@ -58,7 +58,9 @@ double exchange_cycles(const Problem& problem, const Placement& place, int phase
   }
   const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
   if (place.mode == Mode::kCluster) return kCosts.cluster_exchange + published * place.slices / kCosts.cluster_bytes;
-  return kCosts.grid_exchange + rows * depth * place.itemsize / kCosts.l2_bytes;
+  const double bytes = rows * depth * place.word_bytes();  // each block reads those of all
+  return (place.exchange == Handover::kTagged ? kCosts.tagged_exchange : kCosts.counter_exchange) +
+         std::max(bytes / kCosts.l2_bytes, bytes * place.blocks(problem.directions) / kCosts.l2_total);
 }
 
 /// Of the weights that are not on the chip.
@@ -83,12 +85,13 @@ double persistent_cycles(const DeviceCaps& device, const Problem& problem, const
   return cycles * divide_up(place.blocks(problem.directions), together);
 }
 
-/// Before the first step: the launch, and the weights' way onto the chip.
+/// Before the first step: the launch, the weights' way onto the chip, and what is cleared.
 double start_cycles(const Problem& problem, const Placement& place) {
   double bytes = 0;
   for (int phase = 0; phase < place.phases; ++phase)
     bytes += double(place.width[phase]) * place.depth[phase] * place.itemsize;
-  return kCosts.launch + std::max(bytes / kCosts.l2_bytes, bytes * place.blocks(problem.directions) / kCosts.l2_total);
+  return kCosts.launch + double(cleared_bytes(place, problem.directions)) / kCosts.l2_total +
+         std::max(bytes / kCosts.l2_bytes, bytes * place.blocks(problem.directions) / kCosts.l2_total);
 }
 
 /// With normalized gates a second launch, which goes over each row three times.

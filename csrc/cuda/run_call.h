@@ -20,15 +20,16 @@ void run_call_of(int cell, const Call& call, const cuda::Running& how, uint32_t*
                  Stream stream) {
   constexpr bool kDouble = sizeof(T) == sizeof(double);
   const Placement& place = how.placement;
-  if (place.mode == Mode::kStepwise) return run_stepwise<T>(cell, call, how.offsets, stream);
+  // Persistent kernels count their rounds, two a step at the most, in an int.
+  if (place.mode == Mode::kStepwise || call.rows.seq_len > INT32_MAX / 2 - 1)
+    return run_stepwise<T>(cell, call, how.offsets, stream);
   Workspace work{};
   work.failed = failed;
   work.patience = patience;
   if (place.mode == Mode::kGrid) {
-    const int64_t counters = cuda::counter_bytes(place, call.directions);
-    clear(how.scratch, counters, stream);
+    clear(how.scratch, cuda::cleared_bytes(place, call.directions), stream);
     work.counters = static_cast<uint32_t*>(how.scratch);
-    work.ring = static_cast<char*>(how.scratch) + counters;
+    work.ring = static_cast<char*>(how.scratch) + cuda::counter_bytes(place, call.directions);
     work.streamed = reinterpret_cast<float*>(static_cast<char*>(work.ring) + place.ring_bytes(call.directions));
   }
   try {

@@ -192,6 +192,7 @@ void test_emulation() {
   test_warps();
   test_clusters();
   test_waiting();
+  test_emulated_exchange();
   test_half<cuda::Bfloat16>(0x7f80);
   test_half<cuda::Float16>(0x7c00);
 }

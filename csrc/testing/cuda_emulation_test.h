@@ -5,6 +5,8 @@ namespace fastrnn {
 namespace testing {
 
 void test_emulation();
+/// Part of it: a grid's exchange with a block that is not there.
+void test_emulated_exchange();
 
 }  // namespace testing
 }  // namespace fastrnn

@@ -11,8 +11,15 @@ MODES = ("stepwise", "block", "cluster", "grid")
 _WEIGHTS = ("memory", "registers", "shared")
 _PRODUCTS = ("ffma", "tf32", "3xtf32", "half")
 _SUMS = ("gather", "scatter")
+_EXCHANGES = ("counter", "tagged")
 
-_WORDS = {"mode": MODES, "weights": _WEIGHTS, "product": _PRODUCTS, "sums": _SUMS}
+_WORDS = {
+    "mode": MODES,
+    "weights": _WEIGHTS,
+    "product": _PRODUCTS,
+    "sums": _SUMS,
+    "exchange": _EXCHANGES,
+}
 
 
 class Only(NamedTuple):
@@ -25,10 +32,11 @@ class Only(NamedTuple):
     product: int = -1
     shared: int = 0  # KiB of shared memory for a block
     sums: int = -1  # of backward, where blocks exchange
+    exchange: int = -1  # of a grid
 
     @classmethod
     def read(cls, text: str) -> Only:
-        """Of ``mode=grid,slices=8,group_rows=2,weights=shared,product=tf32``, each if wanted."""
+        """Of ``mode=grid,slices=8,weights=shared,product=tf32,exchange=tagged``, each if wanted."""
         given: dict[str, int] = {}
         for part in filter(None, text.split(",")):
             name, _, value = part.partition("=")

@@ -38,12 +38,14 @@ PLANS = [
     "mode=block,weights=shared,group_rows=2,product=ffma",
     "mode=cluster,slices=2,weights=registers,group_rows=2,product=ffma",
     "mode=cluster,slices=8,weights=shared,product=ffma",
-    "mode=grid,slices=8,weights=registers,group_rows=3,product=ffma",
-    "mode=grid,slices=16,weights=shared,group_rows=2,product=ffma",
+    "mode=grid,slices=8,weights=registers,group_rows=3,product=ffma,exchange=counter",
+    "mode=grid,slices=8,weights=registers,group_rows=3,product=ffma,exchange=tagged",
+    "mode=grid,slices=16,weights=shared,group_rows=2,product=ffma,exchange=counter",
+    "mode=grid,slices=13,weights=shared,group_rows=2,product=ffma,exchange=tagged",
     "mode=block,weights=registers,product=3xtf32",
     "mode=cluster,slices=8,weights=shared,product=3xtf32",
-    "mode=grid,slices=8,weights=registers,group_rows=3,product=3xtf32",
-    "mode=grid,slices=16,weights=shared,product=3xtf32",
+    "mode=grid,slices=8,weights=registers,group_rows=3,product=3xtf32,exchange=tagged",
+    "mode=grid,slices=16,weights=shared,product=3xtf32,exchange=counter",
     "mode=cluster,slices=2,weights=registers,group_rows=2,product=ffma,sums=scatter",
     "mode=cluster,slices=8,weights=shared,product=ffma,sums=scatter",
     "mode=cluster,slices=8,weights=shared,product=3xtf32,sums=scatter",
@@ -55,7 +57,8 @@ HALF_PLANS = [
     "mode=block,group_rows=2",
     "mode=cluster,slices=8",
     "mode=cluster,slices=8,sums=scatter",
-    "mode=grid,slices=8,group_rows=3",
+    "mode=grid,slices=8,group_rows=3,exchange=counter",
+    "mode=grid,slices=8,group_rows=3,exchange=tagged",
 ]
 
 
@@ -238,6 +241,20 @@ def test_always_the_same_bits(only: str) -> None:
     finally:
         _cuda.plan_only(before)
     assert int(wrong) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, *HALVES], ids=str)
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+def test_tagged_words_give_the_bits_of_a_counter(cell: str, dtype: Any) -> None:
+    """Forward and backward, with rows that come and go, in short launches."""
+    given = arguments(cell, 3, 7, 9, 96, directions=2)
+    only = "mode=grid,slices=16,group_rows=4,weights=shared,exchange="
+    options: dict[str, Any] = {"lengths": [3, 1, 2, 3, 0, 2, 1]}
+    expected = run_there(cell, given, dtype, only + "counter", **options)
+    for _ in range(200):
+        found = run_there(cell, given, dtype, only + "tagged", **options)
+        for name, value in expected.items():
+            assert torch.equal(found[name], value), name
 
 
 @pytest.mark.parametrize("only", PLANS)

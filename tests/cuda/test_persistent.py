@@ -22,8 +22,8 @@ PLANS = [
     "mode=block,weights=shared,group_rows=2",
     "mode=cluster,slices=2,weights=registers,group_rows=2",
     "mode=cluster,slices=4,weights=shared",
-    "mode=grid,slices=3,weights=registers,group_rows=2",
-    "mode=grid,slices=2,weights=shared,group_rows=3",
+    "mode=grid,slices=3,weights=registers,group_rows=2,exchange=counter",
+    "mode=grid,slices=2,weights=shared,group_rows=3,exchange=tagged",
 ]
 ONE_PHASE = {name for name in PERSISTENT if plans.columns(CELL_NUMBERS[name]).segments[-1][3] == 0}
 

@@ -64,6 +64,13 @@ def assert_fits(plan: Any, caps: Any, batch: int, hidden: int, directions: int) 
         assert caps.cooperative
         assert plan.slices * plan.groups * directions <= caps.multiprocessors
         assert plan.scratch_bytes(directions) > 0
+        assert plan.exchange in {"counter", "tagged words"}
+        assert f"exchange by {plan.exchange} (" in plan.why
+        if plan.exchange == "tagged words":  # each block has something to publish
+            assert (plan.slices - 1) * plan.units < hidden
+    if plan.mode != "grid":
+        assert plan.exchange == ""
+        assert "exchange" not in plan.why.partition("(")[0]
 
 
 @pytest.mark.parametrize("gpu", _GPUS)
@@ -221,6 +228,37 @@ def test_the_cheaper_way_of_sums(cell: str) -> None:
             assert_fits(way, caps, batch, hidden, 1)
         assert make(caps, cell, batch, hidden, only="mode=cluster,sums=scatter").sums == "gather"
     assert chosen >= {("cluster", "gather"), ("cluster", "scatter"), ("block", "gather")}
+
+
+def test_tagged_words_where_little_is_exchanged() -> None:
+    """They save time, for twice the bytes: the ring's, and those that all blocks read."""
+    caps = gpu_caps("h100")
+    assert make(caps, "lstm", 1, 1024).exchange == "tagged words"
+    exchanges = set()
+    for hidden, batch, backward in itertools.product(HIDDEN, BATCH, (False, True)):
+        plan = make(caps, "lstm", batch, hidden, backward=backward, only="mode=grid")
+        if plan.mode != "grid":
+            continue
+        exchanges.add(plan.exchange)
+        best = {
+            word: make(
+                caps, "lstm", batch, hidden, backward=backward, only=f"mode=grid,exchange={word}"
+            )
+            for word in ("counter", "tagged")
+        }
+        assert plan.microseconds == min(other.microseconds for other in best.values())
+        assert best["counter"].exchange == "counter"
+        assert best["tagged"].exchange == "tagged words"
+    assert exchanges == {"counter", "tagged words"}
+    only = "mode=grid,slices=32,group_rows=4,weights=shared,exchange="
+    counter = make(caps, "gru", 16, 512, only=only + "counter")
+    tagged = make(caps, "gru", 16, 512, only=only + "tagged")
+    assert counter.slices == tagged.slices == 32
+    ring = 2 * 16 * 512 * 4
+    assert ring <= counter.scratch_bytes(1) < 1.1 * ring
+    assert 2 * ring <= tagged.scratch_bytes(1) < 2.1 * ring
+    assert make(caps, "gru", 4, 64, only="mode=cluster,exchange=tagged").mode == "stepwise"
+    assert make(caps, "gru", 4, 64, only="exchange=tagged").mode == "grid"
 
 
 def test_what_is_asked_for_is_kept_to() -> None:
