@@ -280,6 +280,55 @@ def test_a_graph_replays_the_same_bits(only: str) -> None:
         _cuda.plan_only(before)
 
 
+def gradients(layer: Any, x: Any) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = torch.autograd.grad(
+        layer(x)[0].square().sum(), (x, *layer.parameters())
+    )
+    return found
+
+
+@pytest.mark.parametrize("only", PLANS)
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_gradients_always_have_the_same_bits(kind: str, only: str) -> None:
+    layer = getattr(fastrnn.nn, kind)(16, 96, bidirectional=True).cuda()
+    x = torch.randn(3, 7, 16, device="cuda", requires_grad=True)
+    before = _cuda.plan_only(_cuda.Only.read(only))
+    try:
+        first = gradients(layer, x)
+        wrong = torch.zeros((), dtype=torch.int64, device="cuda")
+        for _ in range(1_000):
+            for grad, wanted in zip(gradients(layer, x), first, strict=True):
+                wrong += (grad != wanted).sum()
+    finally:
+        _cuda.plan_only(before)
+    assert int(wrong) == 0
+
+
+@pytest.mark.parametrize("only", PLANS)
+def test_a_graph_of_a_training_step_replays_the_same_bits(only: str) -> None:
+    layer = fastrnn.nn.LSTM(16, 64, num_layers=2).cuda()
+    x = torch.randn(11, 4, 16, device="cuda", requires_grad=True)
+    before = _cuda.plan_only(_cuda.Only.read(only))
+    try:
+        expected = gradients(layer, x)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            gradients(layer, x)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            found = gradients(layer, x)
+        for _ in range(5):
+            for grad in found:
+                grad.fill_(float("nan"))
+            graph.replay()
+            for grad, wanted in zip(found, expected, strict=True):
+                assert torch.equal(grad, wanted)
+    finally:
+        _cuda.plan_only(before)
+
+
 @pytest.mark.parametrize("only", PLANS)
 def test_two_streams_at_once(only: str) -> None:
     layers = [fastrnn.nn.LSTM(32, 128).cuda() for _ in range(2)]
