@@ -3,19 +3,20 @@
 #   build      installs the package with the CUDA engine for the GPU at hand
 #   floor      measures what exchanges and launches cost (gpu_floor.cu): constants of csrc/cuda/plan_costs.cpp
 #   tests      pytest -m cuda
+#   stress     some of them again, with blocks that dawdle before they exchange
 #   benchmark  beside torch on cuDNN (gpu.py): bench/results/gpu-NAME.json and .md
 #   sanitizer  compute-sanitizer over some of the tests
 # Other options go to gpu.py (--quick takes few shapes, --seconds ends in time). Needs nvcc, a GPU, and a Python with
 # torch for it:
 #   PYTHON=/path/to/python bench/gpu.sh --stages build,tests --quick
-# RESULTS=FOLDER puts what it writes there; LIMIT=SECONDS cuts off each of the last three stages.
+# RESULTS=FOLDER puts what it writes there; LIMIT=SECONDS cuts off each of the last four stages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}
 root=$PWD
 results=${RESULTS:-$root/bench/results}
 limit=${LIMIT:-3600}
-stages=build,floor,tests,benchmark,sanitizer
+stages=build,floor,tests,stress,benchmark,sanitizer
 if [[ ${1:-} == --stages ]]; then
   stages=$2
   shift 2
@@ -32,12 +33,16 @@ wanted() { [[ ,$stages, == *,$1,* ]] && echo "== $1"; }
 # The tests must see the installed package, not the source folder.
 run() { (cd "$(mktemp -d)" && timeout "$limit" "$@"); }
 
-if wanted build; then
+install() {
   # Where the build's own needs are there already, pip fetches nothing.
-  isolation=()
+  local isolation=()
   if "$python" -c "import pybind11, scikit_build_core" 2> /dev/null; then isolation=(--no-build-isolation); fi
   "$python" -m pip install --no-deps "${isolation[@]}" -Ccmake.define.FASTRNN_CUDA=ON \
-    -Ccmake.define.FASTRNN_CUDA_ARCHITECTURES="$capability-real" .
+    -Ccmake.define.FASTRNN_CUDA_ARCHITECTURES="$capability-real" "$@" .
+}
+
+if wanted build; then
+  install
   run "$python" -P -m fastrnn info
 fi
 
@@ -49,6 +54,13 @@ fi
 
 if wanted tests; then
   run "$python" -P -m pytest -q -m cuda -c "$root/pyproject.toml" --rootdir "$root" "$root/tests/cuda" || failed=1
+fi
+
+if wanted stress; then
+  folder=$(mktemp -d)
+  install --target "$folder" -Cbuild-dir="$folder/build" -Ccmake.define.FASTRNN_CUDA_JITTER=ON
+  PYTHONPATH=$folder run "$python" -P -m pytest -q -m cuda -c "$root/pyproject.toml" --rootdir "$root" \
+    "$root/tests/cuda" -k "same_bits or streams or (against_the_cpu_engine and 7])" || failed=1
 fi
 
 if wanted benchmark; then

@@ -7,6 +7,9 @@ set_property(CACHE FASTRNN_CUDA PROPERTY STRINGS AUTO ON OFF)
 # Code for the architectures named here, and PTX, which drivers compile for newer ones.
 set(FASTRNN_CUDA_ARCHITECTURES "80-real;90-real;100-real;90-virtual" CACHE STRING "As CMAKE_CUDA_ARCHITECTURES")
 
+# For tests on a GPU, see dawdle() in csrc/cuda/ops_cuda.h.
+option(FASTRNN_CUDA_JITTER "Let blocks dawdle before they exchange" OFF)
+
 if(NOT FASTRNN_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "FASTRNN_CUDA must be AUTO, ON or OFF, not ${FASTRNN_CUDA}")
 endif()
@@ -48,6 +51,9 @@ function(fastrnn_add_cuda)
   add_library(fastrnn_cuda STATIC ${ARGN})
   string(REPLACE ";" "," names "${FASTRNN_CUDA_ARCHITECTURES}")
   target_compile_definitions(fastrnn_cuda PRIVATE FASTRNN_CUDA_ARCHITECTURES="${names}")
+  if(FASTRNN_CUDA_JITTER)
+    target_compile_definitions(fastrnn_cuda PRIVATE FASTRNN_CUDA_JITTER)
+  endif()
   target_include_directories(fastrnn_cuda PRIVATE csrc)
   set_target_properties(
     fastrnn_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_VISIBILITY_PRESET hidden

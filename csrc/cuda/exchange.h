@@ -65,6 +65,7 @@ class Exchange {
 
   /// A value of the product of `round`, to all blocks of the group.
   FASTRNN_DEVICE void publish(int round, int row, int column, Compute<T> result) const {
+    dawdle();
     const T value = Storage<T>::store(result);
     const int64_t at = int64_t(row) * place_.operand_pitch + column;
     if (place_.keeps_operand()) {
@@ -82,6 +83,7 @@ class Exchange {
   /// All that was published for `round` is in operand(round) of this block from here on. False where other blocks did
   /// not come: then the kernel must end.
   FASTRNN_DEVICE bool finish(int round, int rows, int depth) {
+    dawdle();
     if (place_.keeps_operand()) {
       sync_block();
       return true;

@@ -20,6 +20,7 @@ class Scatter {
 
   /// After add_partials: sends the block's parts for all units.
   FASTRNN_DEVICE void exchange(int phase, int round, int rows, int hidden) const {
+    dawdle();
     for (int i = thread_index(); i < rows * hidden; i += num_threads()) {
       const int row = i / hidden, u = i % hidden, owner = u / place_.units;
       float* const own = received(round, slice_, row, u - owner * place_.units);
