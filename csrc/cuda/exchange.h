@@ -98,6 +98,14 @@ class Exchange {
       if (!came) raise_flag(failed_);
       return sync_block_all(came);
     }
+    if (!meet()) return false;
+    take(slot<T>(round), operand(round), rows, depth);
+    sync_block();
+    return true;
+  }
+
+  /// Of a grid: what all blocks of the group have written into the ring is there from here on.
+  FASTRNN_DEVICE bool meet() {
     sync_block();
     published_ += uint32_t(place_.slices);
     uint32_t* const flag = reinterpret_cast<uint32_t*>(shared_ + place_.flag_at);
@@ -106,10 +114,7 @@ class Exchange {
       *flag = wait() ? 1 : 0;
     }
     sync_block();
-    if (*flag == 0) return false;
-    take(slot<T>(round), operand(round), rows, depth);
-    sync_block();
-    return true;
+    return *flag != 0;
   }
 
  private:

@@ -145,6 +145,15 @@ FASTRNN_DEVICE Vec4 load4(const float* p) {
   const float4 value = *reinterpret_cast<const float4*>(p);
   return {{value.x, value.y, value.z, value.w}};
 }
+/// As these, and as load_relaxed for each.
+FASTRNN_DEVICE Vec4 load4_relaxed(const float* p) {
+  Vec4 value;
+  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0,%1,%2,%3}, [%4];"
+               : "=f"(value.v[0]), "=f"(value.v[1]), "=f"(value.v[2]), "=f"(value.v[3])
+               : "l"(p)
+               : "memory");
+  return value;
+}
 /// Four halves from one that is a multiple of 8 bytes.
 template <class Half>
 FASTRNN_DEVICE Vec4 load4(const Half* p) {

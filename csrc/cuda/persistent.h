@@ -172,12 +172,12 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   const V scale = hidden_scale<T>(call, d, seat.owns ? b : 0, u);
   Carry<Cell, T> carry{};
   Pack<V, Cell::kUnitParams> d_units{};
-  const Scatter scatter(place, shared, seat.slice);
+  const Scatter scatter(place, work, shared, seat.team, seat.slice);
   int round = 0;
   const auto multiply = [&](int phase, int rows) {
     weights[phase].multiply(place, shared, streamed(), phase, exchange.operand(round), rows);
     add_partials(place, shared, phase, rows);
-    if (scatters) scatter.exchange(phase, round, rows, H);
+    return !scatters || scatter.exchange(exchange, phase, round, rows, H);
   };
   const auto sum_of = [&](int phase) {
     return scatters ? scatter.sum(round, seat.row, seat.unit)
@@ -193,7 +193,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     const bool active = seat.owns && seat.row < rows, was_active = seat.owns && seat.row < rows_before;
     UnitBefore<Cell, T> unit{};
     if (active) unit = load_unit<Cell, T>(call, d, t, b, u);  // before the product, to arrive during it
-    if (rows_before > 0) multiply(0, rows_before);
+    if (rows_before > 0 && !multiply(0, rows_before)) return;
     Pack<V, kLastGates> d_a{};
     Pack<V, kFirstGates> d_first{};
     if (was_active) {
@@ -219,7 +219,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
     if (rows == 0) continue;
     if (!exchange.finish(++round, rows, kLastGates * H)) return;
     if constexpr (kLast > 0) {
-      multiply(kLast, rows);
+      if (!multiply(kLast, rows)) return;
       if (active) {
         const V d_operand = sum_of(kLast);
         backward_operand_unit<Cell, T>(call, d, t, b, u, unit, params, d_operand, carry, d_first);

@@ -99,7 +99,7 @@ class Planner {
     place.units = divide_up(problem_.hidden, slices);
     // The last block would have nothing.
     if (only_.slices == 0 && int64_t(slices - 1) * place.units >= problem_.hidden) return;
-    const bool exchanges = problem_.backward && mode == Mode::kCluster;
+    const bool exchanges = problem_.backward && mode != Mode::kBlock;
     for (const Sums sums : {Sums::kGather, Sums::kScatter}) {
       if (exchanges ? only_.sums >= 0 && only_.sums != int(sums) : sums != Sums::kGather) continue;
       place.sums = sums;
@@ -143,6 +143,7 @@ class Planner {
   bool hands_over(const Placement& place) const {
     if (place.mode != Mode::kGrid) return place.exchange == Handover::kCounter && only_.exchange < 0;
     if (only_.exchange >= 0 && only_.exchange != int(place.exchange)) return false;
+    if (place.scatters()) return place.exchange == Handover::kCounter;
     return place.exchange == Handover::kCounter || int64_t(place.slices - 1) * place.units < problem_.hidden;
   }
 

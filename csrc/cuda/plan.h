@@ -49,6 +49,9 @@ constexpr int kTensorPieces = 8, kPieceWords = 16;
 /// Words of shared memory by which such a warp loads them.
 constexpr int kTensorStage = 32 * 16;
 
+/// Blocks of a grid whose parts of a sum a thread adds up at once.
+constexpr int kSourcesAtOnce = 8;
+
 /// Whether tensor cores may find a cell's weights in registers: such kernels take long to compile, and there are those
 /// for the cells that torch has.
 constexpr bool tensors_in_registers(std::string_view cell) {
@@ -83,12 +86,18 @@ struct Placement {
   int operand_pitch = 0;  // numbers from row to row of the operand
   // In shared memory, counted in floats:
   int operand_at = 0, operand_stride = 0;    // one or two buffers
-  int received_at = 0, received_stride = 0;  // two, of parts of the block's sums: [source, row, unit]
+  int received_at = 0, received_stride = 0;  // likewise, of parts of the block's sums: [part, row, unit]
   int partials_at = 0, flag_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
 
   FASTRNN_HD bool scatters() const { return sums == Sums::kScatter; }
   /// Whether what a block publishes is for its own product only.
   FASTRNN_HD bool keeps_operand() const { return mode == Mode::kBlock || scatters(); }
+  /// Of scatter.h: parts that a block gets for each of its sums, where a grid's are first added up in part; and floats
+  /// from one block's part to the next one's, a multiple of 16 bytes.
+  FASTRNN_HD int received_parts() const {
+    return mode == Mode::kCluster ? slices : (slices + kSourcesAtOnce - 1) / kSourcesAtOnce;
+  }
+  FASTRNN_HD int part_pitch() const { return (group_rows * units + 3) / 4 * 4; }
   /// Of tensor_weights.h: tiles of 16 sums, and pieces of the depth.
   FASTRNN_HD int sum_tiles(int phase) const { return (width[phase] + 15) / 16; }
   FASTRNN_HD int piece_depth() const { return kPieceWords * 4 / itemsize; }
@@ -109,7 +118,10 @@ struct Placement {
   /// Of the ring through which blocks of a grid exchange, two slots of all groups; a counter a group comes before it.
   FASTRNN_HD int word_bytes() const { return exchange == Handover::kTagged ? 2 * itemsize : itemsize; }
   int64_t ring_bytes(int directions) const {
-    return mode == Mode::kGrid ? int64_t(2) * directions * groups * group_rows * operand_pitch * word_bytes() : 0;
+    if (mode != Mode::kGrid) return 0;
+    const int64_t slot = scatters() ? int64_t(slices) * slices * part_pitch() * int64_t(sizeof(float))
+                                    : int64_t(group_rows) * operand_pitch * word_bytes();
+    return 2 * directions * groups * slot;
   }
   int64_t counters(int directions) const {
     return mode == Mode::kGrid && exchange == Handover::kCounter ? int64_t(directions) * groups : 0;

@@ -51,16 +51,26 @@ double product_cycles(const Placement& place, int phase) {
 /// From the end of a block's product to where the others' is at hand.
 double exchange_cycles(const Problem& problem, const Placement& place, int phase) {
   const double rows = place.group_rows, depth = place.depth[phase];
+  // So many bytes of each block, of all that share the second-level cache.
+  const bool spills = double(place.ring_bytes(problem.directions)) > kCosts.l2_size;
+  const auto l2_cycles = [&](double bytes) {
+    const double all = bytes * place.blocks(problem.directions);
+    return std::max(bytes / kCosts.l2_bytes, all / (spills ? kCosts.memory_bytes : kCosts.l2_total));
+  };
   if (place.mode == Mode::kBlock) return kCosts.block_exchange;
   if (place.scatters()) {  // a block gets as much as it sends, then adds up
     const double bytes = rows * problem.hidden * sizeof(float);
+    if (place.mode == Mode::kGrid) {
+      const double sectors = double(place.slices) * divide_up(int64_t(place.group_rows) * place.units, 8);
+      return kCosts.block_exchange + kCosts.counter_exchange + l2_cycles(2 * sectors * 32);
+    }
     return kCosts.block_exchange + kCosts.cluster_exchange + bytes / kCosts.cluster_bytes + bytes / kCosts.shared_bytes;
   }
   const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
   if (place.mode == Mode::kCluster) return kCosts.cluster_exchange + published * place.slices / kCosts.cluster_bytes;
-  const double bytes = rows * depth * place.word_bytes();  // each block reads those of all
+  // Each block reads those of all.
   return (place.exchange == Handover::kTagged ? kCosts.tagged_exchange : kCosts.counter_exchange) +
-         std::max(bytes / kCosts.l2_bytes, bytes * place.blocks(problem.directions) / kCosts.l2_total);
+         l2_cycles(rows * depth * place.word_bytes());
 }
 
 /// Of the weights that are not on the chip.

@@ -128,9 +128,9 @@ bool lay_out(int64_t shared_bytes, Placement& place) {
   place.operand_at = int(at);
   at += stride * (place.mode == Mode::kGrid ? 1 : 2);
   place.received_at = int(at);
-  place.received_stride =
-      place.scatters() && place.mode == Mode::kCluster ? place.slices * place.group_rows * place.units : 0;
-  at += round_up(2 * int64_t(place.received_stride), 4);
+  const int64_t received = place.scatters() ? int64_t(place.received_parts()) * place.part_pitch() : 0;
+  place.received_stride = place.mode == Mode::kGrid ? 0 : int(received);
+  at += received * (place.mode == Mode::kGrid ? 1 : 2);
   place.partials_at = int(at);
   at += partials;
   place.streamed_floats = 0;

@@ -83,6 +83,7 @@ inline Vec4 load4(const float* p) {
   if (reinterpret_cast<uintptr_t>(p) % 16) throw emulation::Error("misaligned address");
   return {{p[0], p[1], p[2], p[3]}};
 }
+inline Vec4 load4_relaxed(const float* p) { return load4(p); }
 template <class Half>
 Vec4 load4(const Half* p) {
   if (reinterpret_cast<uintptr_t>(p) % 8) throw emulation::Error("misaligned address");

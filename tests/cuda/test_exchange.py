@@ -39,7 +39,7 @@ def assert_same(
             values = emulated(
                 lambda: run(cell, given, dtype, **options),
                 seed=seed,
-                only=f"{only},exchange={exchange}",
+                only=f"{only},exchange={exchange},sums=gather",
             )
             for plan in emulated.plans:
                 assert (plan.mode, plan.exchange.split()[0]) == ("grid", exchange)
@@ -115,7 +115,7 @@ def test_a_later_launch_in_the_same_memory(
 
         return keep
 
-    only = "mode=grid,slices=3,weights=shared,group_rows=2,exchange="
+    only = "mode=grid,slices=3,weights=shared,group_rows=2,sums=gather,exchange="
     first, second = arguments("gru", 3, 4, 3, 9), arguments("gru", 3, 4, 3, 9)
     second["input"] = second["input"].flip(0)
     expected = emulated(lambda: run("gru", second, dtype), only=only + "counter")

@@ -49,6 +49,9 @@ PLANS = [
     "mode=cluster,slices=2,weights=registers,group_rows=2,product=ffma,sums=scatter",
     "mode=cluster,slices=8,weights=shared,product=ffma,sums=scatter",
     "mode=cluster,slices=8,weights=shared,product=3xtf32,sums=scatter",
+    "mode=grid,slices=8,weights=registers,group_rows=3,product=ffma,sums=scatter",
+    "mode=grid,slices=16,weights=shared,group_rows=2,product=ffma,sums=scatter",
+    "mode=grid,slices=16,weights=shared,product=3xtf32,sums=scatter",
 ]
 
 
@@ -59,6 +62,7 @@ HALF_PLANS = [
     "mode=cluster,slices=8,sums=scatter",
     "mode=grid,slices=8,group_rows=3,exchange=counter",
     "mode=grid,slices=8,group_rows=3,exchange=tagged",
+    "mode=grid,slices=8,group_rows=3,sums=scatter",
 ]
 
 
