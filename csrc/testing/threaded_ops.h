@@ -63,6 +63,15 @@ inline void store_words(void* p, uint32_t first, uint32_t second) {
   store_word(p, first);
   store_word(static_cast<uint32_t*>(p) + 1, second);
 }
+struct Vec4 {
+  float v[4];
+};
+inline Vec4 load4(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+template <class Half>
+Vec4 load4(const Half* p) {
+  return {{widen(p[0]), widen(p[1]), widen(p[2]), widen(p[3])}};
+}
+inline Vec4 load4_relaxed(const float* p) { return load4(p); }
 inline void add_release(uint32_t* p, uint32_t value) { __atomic_fetch_add(p, value, __ATOMIC_RELEASE); }
 inline uint32_t load_acquire(const uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 inline void raise_flag(uint32_t* p) { __atomic_store_n(p, 1, __ATOMIC_RELAXED); }
