@@ -15,15 +15,14 @@ struct Tiling {
   int sums, depth;  // of a worker's tile
   int tiles;        // of the depth, that a worker takes at the most,
   int slices;       // and that the depth is cut into
-  bool repeats;     // whether a worker may take several tiles of sums, one after another
+  bool repeats;     // whether a worker may take several tiles of sums, each with its tiles of the depth
 };
 
 Tiling tiling_of(const Placement& place) {
   const bool registers = place.weights == WeightPlace::kRegisters;
   if (place.product != Product::kFfma) {
     const int threads = registers ? kTensorRegisterThreads : kTensorSharedThreads;
-    return {threads,   threads / 32, 32, place.piece_depth(), registers ? kTensorPieces : INT32_MAX,
-            INT32_MAX, !registers};
+    return {threads, threads / 32, 32, place.piece_depth(), registers ? kTensorPieces : INT32_MAX, INT32_MAX, true};
   }
   if (registers) return {kRegisterThreads, kRegisterThreads, 8, 8, 1, INT32_MAX, false};
   return {kSharedThreads, kSharedThreads, 4, 4, INT32_MAX, 32, false};
@@ -33,11 +32,11 @@ Tiling tiling_of(const Placement& place) {
 bool deal_out(const Tiling& tiling, int phase, Placement& place) {
   const int all =
       divide_up(place.product == Product::kFfma ? place.padded_sums(phase) : place.sum_tiles(phase) * 16, tiling.sums);
-  if (all > tiling.workers && !tiling.repeats) return false;
-  const int groups = divide_up(all, divide_up(all, tiling.workers));
+  const int turns = divide_up(all, tiling.workers), groups = divide_up(all, turns);
+  if (turns > 1 && !tiling.repeats) return false;
   const int tiles = divide_up(place.depth[phase], tiling.depth);
   const int length = divide_up(tiles, std::min(tiling.workers / groups, tiling.slices));
-  if (length > tiling.tiles) return false;
+  if (length > tiling.tiles / turns) return false;
   place.row_groups[phase] = groups;
   place.k_slices[phase] = divide_up(tiles, length);
   return true;

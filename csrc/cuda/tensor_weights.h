@@ -14,8 +14,8 @@ namespace FASTRNN_BACKEND {
 
 using cuda::Product;
 
-/// A warp has two tiles of sums, and a slice of the depth. In registers: up to kTensorPieces pieces of it, for cells of
-/// one phase. In shared memory: [piece, tile, top or bottom, lane], 16 bytes each.
+/// A warp has two tiles of sums at a time, and a slice of the depth. In registers: up to kTensorPieces pieces of it in
+/// all, for cells of one phase. In shared memory: [piece, tile, top or bottom, lane], 16 bytes each.
 template <class T, bool kInRegisters>
 class TensorWeights {
   using Arithmetic = TensorNumber<T>;
@@ -45,17 +45,21 @@ class TensorWeights {
       // By way of shared memory, a piece at a time, because no loop over registers is as short for the compiler.
       const Part part(place, phase);
       uint32_t* const stage = reinterpret_cast<uint32_t*>(shared + place.partials_at) + thread_index() / 32 * kStage;
+      int piece = part.begin, first_tile = part.tile;
 #pragma unroll
       for (int p = 0; p < kPieces; ++p) {
-        if (part.begin + p >= part.end) continue;
+        if (piece >= part.end || first_tile >= place.sum_tiles(phase)) continue;
 #pragma unroll 1
         for (int i = part.lane; i < kStage; i += 32)
-          stage[place_of(i / 16, i)] =
-              word(part.tile * 16 + i / 16, ((part.begin + p) * 16 + i % 16) * Arithmetic::kInWord);
+          stage[place_of(i / 16, i)] = word(first_tile * 16 + i / 16, (piece * 16 + i % 16) * Arithmetic::kInWord);
         sync_warp();
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) held_[p][tile] = load_tile(stage + (tile * 64 + part.lane) * 4);
         sync_warp();
+        if (++piece == part.end) {
+          piece = part.begin;
+          first_tile += place.row_groups[phase] * kTiles;
+        }
       }
     } else {
       const int lines = place.sum_tiles(phase) * 16, words = place.pieces(phase) * 16;  // of a sum
@@ -77,21 +81,19 @@ class TensorWeights {
                                int rows) const {
     Part part(place, phase);
     if (part.begin >= part.end) return;
-    if constexpr (kInRegisters) {
-      multiply_tiles(place, shared, own, phase, operand, rows, part);
-    } else {
 #pragma unroll 1
-      for (; part.tile < place.sum_tiles(phase); part.tile += place.row_groups[phase] * kTiles)
-        multiply_tiles(place, shared, own, phase, operand, rows, part);
+    for (int held = 0; part.tile < place.sum_tiles(phase); part.tile += place.row_groups[phase] * kTiles) {
+      multiply_tiles(place, shared, own, phase, operand, rows, part, held);
+      held += part.end - part.begin;
     }
   }
 
  private:
   struct Part;
 
-  /// The two tiles of a part.
+  /// The two tiles of a part. In registers its pieces are held from number `held` on.
   FASTRNN_DEVICE void multiply_tiles(const Placement& place, float* shared, const float* own, int phase,
-                                     const T* operand, int rows, const Part& part) const {
+                                     const T* operand, int rows, const Part& part, int held) const {
     const bool split = place.product == Product::kSplitTf32;
     const int tiles = place.sum_tiles(phase), padded = place.padded_sums(phase), row = part.lane / 4;
     for (int first = 0; first < rows; first += 8 * kRowTiles) {
@@ -101,13 +103,13 @@ class TensorWeights {
       for (int n = 0; n < kRowTiles; ++n) {
         const int of_batch = first + n * 8 + row < rows ? first + n * 8 + row : rows - 1;
         lines[n] = reinterpret_cast<const uint32_t*>(operand + int64_t(of_batch) * place.operand_pitch) +
-                   part.begin * 16 + part.lane % 4 * 4;
+                   part.begin * 16 + part.lane % 4 * 4 - (kInRegisters ? held * 16 : 0);
       }
       const bool all_rows = first + 8 < rows;
       if constexpr (kInRegisters) {
 #pragma unroll
         for (int p = 0; p < kPieces; ++p)
-          if (part.begin + p < part.end)
+          if (p >= held && p - held < part.end - part.begin)
             add_piece(split, all_rows, tiles - part.tile, lines, p, [&](int tile) { return held_[p][tile]; }, sums);
       } else {
         // First what is kept, then the others; in one loop for both, because with two registers spill.

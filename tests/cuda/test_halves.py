@@ -124,7 +124,9 @@ def test_no_less_exact_than_torch(half: torch.dtype, kind: str, emulated: Emulat
 
 
 @pytest.mark.parametrize("half", HALVES, ids=str)
-@pytest.mark.parametrize(("cell", "batch", "hidden"), [("lstm", 9, 33), ("gru", 1, 65)])
+@pytest.mark.parametrize(
+    ("cell", "batch", "hidden"), [("lstm", 9, 33), ("gru", 1, 65), ("lstm", 2, 70)]
+)
 def test_both_places_of_weights(
     cell: str, batch: int, hidden: int, half: torch.dtype, emulated: Emulated
 ) -> None:
