@@ -35,6 +35,9 @@ struct Seat {
   }
 };
 
+/// How long before its step a line of memory is asked for: about a microsecond at the least.
+constexpr int kStepsAhead = 4;
+
 /// Rows of the step that do not follow on a row of the step before start from what the caller gave, or from zeros.
 template <class T>
 FASTRNN_DEVICE void fill_operand(const Forward& call, const Placement& place, const Seat& seat, int64_t t, int rows,
@@ -83,19 +86,34 @@ forward_persistent(Forward call, Placement place, Workspace work) {
   const V scale = hidden_scale<T>(call, d, seat.owns ? b : 0, u);
   Pack<V, Cell::kStates> states{};
 
+  Pack<V, Cell::kPhaseGates[0]> gates{};
+  Pack<V, Cell::kPhaseGates[kLast]> gates_last{};
+  // Asked for before the exchange that ends the step before, to arrive during it and the product. The way from memory
+  // to the second-level cache takes longer than that, and begins some steps earlier.
+  // Kernels of two phases have no registers for that.
+  const auto read_gates = [&](int64_t step) {
+    if (kLast > 0 || !seat.owns || step >= call.rows.seq_len) return;
+    const int64_t t = call.rows.time_of(step, d), ahead = d ? t - kStepsAhead : t + kStepsAhead;
+    if (b < call.rows.count(ahead)) prefetch_gates<Cell, T>(call, d, call.rows.row(ahead, b), u);
+    if (b < call.rows.count(t)) gates = load_gates<Cell, T, 0>(call, d, call.rows.row(t, b), u);
+  };
+
   int round = 0;
+  read_gates(0);
   for (int64_t step = 0; step < call.rows.seq_len; ++step) {
     const int64_t t = call.rows.time_of(step, d), neighbor = d ? t + 1 : t - 1;
     const int count = call.rows.count(t), rows = seat.rows_of(place, count);
-    if (rows == 0) continue;
+    if (rows == 0) {
+      read_gates(step + 1);
+      continue;
+    }
     const bool active = seat.owns && seat.row < rows;
     const int64_t row = active ? call.rows.row(t, b) : 0;
-    // Read before the product, to arrive during it.
-    Pack<V, Cell::kPhaseGates[0]> gates{};
-    Pack<V, Cell::kPhaseGates[kLast]> gates_last{};
-    if (active) {
-      gates = load_gates<Cell, T, 0>(call, d, row, u);
-      if constexpr (kLast > 0) gates_last = load_gates<Cell, T, kLast>(call, d, row, u);
+    if constexpr (kLast > 0) {
+      if (active) {  // to arrive during the first product
+        gates = load_gates<Cell, T, 0>(call, d, row, u);
+        gates_last = load_gates<Cell, T, kLast>(call, d, row, u);
+      }
     }
     if (step == 0 || call.rows.resets || count > call.rows.count(neighbor))
       fill_operand(call, place, seat, t, rows, exchange.operand(round));
@@ -133,6 +151,7 @@ forward_persistent(Forward call, Placement place, Workspace work) {
       store_states<Cell, T>(call, d, t, b, u, cells + (call.saving ? row : b) * H + u, next);
       states = next;
     }
+    read_gates(step + 1);
     if (!ends && !exchange.finish(++round, rows, H)) return;
   }
 }
@@ -186,13 +205,22 @@ backward_persistent(Backward call, Placement place, Workspace work) {
   const auto publish = [&](int gate, V value) {
     exchange.publish(round + 1, seat.row, scatters ? gate * place.units + seat.unit : gate * H + u, value.v);
   };
+  UnitBefore<Cell, T> unit{};
+  const auto read_unit = [&](int64_t step) {  // as forward's read_gates
+    if (kLast > 0 || !seat.owns || step >= call.rows.seq_len) return;
+    const int64_t t = call.rows.time_of(call.rows.seq_len - 1 - step, d), ahead = d ? t + kStepsAhead : t - kStepsAhead;
+    if (b < call.rows.count(ahead)) prefetch_unit<Cell, T>(call, d, ahead, b, u);
+    if (b < call.rows.count(t)) unit = load_unit<Cell, T>(call, d, t, b, u);
+  };
+  read_unit(0);
   for (int64_t step = 0; step <= call.rows.seq_len; ++step) {
     const int64_t t = call.rows.time_of(call.rows.seq_len - 1 - step, d), neighbor = d ? t - 1 : t + 1;
     const int rows = seat.rows_of(place, call.rows.count(t));
     const int rows_before = seat.rows_of(place, call.rows.count(neighbor));
     const bool active = seat.owns && seat.row < rows, was_active = seat.owns && seat.row < rows_before;
-    UnitBefore<Cell, T> unit{};
-    if (active) unit = load_unit<Cell, T>(call, d, t, b, u);  // before the product, to arrive during it
+    if constexpr (kLast > 0) {
+      if (active) unit = load_unit<Cell, T>(call, d, t, b, u);  // to arrive during the product
+    }
     if (rows_before > 0 && !multiply(0, rows_before)) return;
     Pack<V, kLastGates> d_a{};
     Pack<V, kFirstGates> d_first{};
@@ -216,6 +244,7 @@ backward_persistent(Backward call, Placement place, Workspace work) {
       for (int k = 0; k < Cell::kStates; ++k)
         if (call.d_initial[k]) store_number(static_cast<T*>(call.d_initial[k]) + at, carry[k]);
     }
+    read_unit(step + 1);
     if (rows == 0) continue;
     if (!exchange.finish(++round, rows, kLastGates * H)) return;
     if constexpr (kLast > 0) {

@@ -37,6 +37,15 @@ FASTRNN_DEVICE Pack<Value<T>, Cell::kPhaseGates[kPhase]> load_gates(const Forwar
   return load_values<Cell::kPhaseGates[kPhase]>(gates + PhaseView<Cell, kPhase>::kFirstGate * H, H);
 }
 
+/// All gates of a unit, for a later step: on their way to the second-level cache.
+template <class Cell, class T>
+FASTRNN_DEVICE void prefetch_gates(const Forward& call, int d, int64_t row, int u) {
+  const int64_t H = call.hidden;
+  const T* const gates = static_cast<const T*>(call.direction[d].gates) + row * CellView<Cell>::kSlots * H + u;
+#pragma unroll
+  for (int k = 0; k < Cell::kGates; ++k) prefetch(gates + (CellView<Cell>::kInput + k) * H);
+}
+
 template <class Cell, class T>
 FASTRNN_DEVICE Pack<Value<T>, Cell::kUnitParams> load_unit_params(const void* params, int u, int64_t hidden) {
   return load_values<Cell::kUnitParams>(static_cast<const T*>(params) + u, hidden);
@@ -128,6 +137,20 @@ FASTRNN_DEVICE UnitBefore<Cell, T> load_unit(const Backward& call, int d, int64_
   const T* const d_y = static_cast<const T*>(call.d_y.data);
   unit.d_y = d_y ? load_number(d_y + call.d_y.offset(call.rows, t, b) + d * H + u) : V(0);
   return unit;
+}
+
+/// That of a later step: on its way to the second-level cache. The states before a row are those after another one.
+template <class Cell, class T>
+FASTRNN_DEVICE void prefetch_unit(const Backward& call, int d, int64_t t, int b, int u) {
+  const BackwardDirection& own = call.direction[d];
+  const int64_t H = call.hidden, row = call.rows.row(t, b);
+  const T* const reserve = static_cast<const T*>(own.gates) + row * CellView<Cell>::kSlots * H + u;
+#pragma unroll
+  for (int k = 0; k < Cell::kReserve; ++k) prefetch(reserve + k * H);
+  prefetch(static_cast<const T*>(call.y.data) + call.y.offset(call.rows, t, b) + d * H + u);
+  if constexpr (Cell::kStates > 1) prefetch(static_cast<const Compute<T>*>(own.cells) + row * H + u);
+  const T* const d_y = static_cast<const T*>(call.d_y.data);
+  if (d_y) prefetch(d_y + call.d_y.offset(call.rows, t, b) + d * H + u);
 }
 
 /// What the weights of the first phase have met, for their gradients.

@@ -63,6 +63,8 @@ inline uint32_t load_acquire(const uint32_t* p) { return *p; }
 inline void raise_flag(uint32_t* p) { *p = 1; }
 using emulation::nanoseconds;
 
+inline void prefetch(const void*) {}
+
 inline void dawdle() {}  // the order of threads is drawn anyway
 
 inline void store_word(void* p, uint32_t value) {
