@@ -30,6 +30,7 @@ card=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1 | tr 'A-Z ' '
 
 failed=0
 wanted() { [[ ,$stages, == *,$1,* ]] && echo "== $1"; }
+# Another torch than the one that the tests were written with may warn of other things: -W default.
 # The tests must see the installed package, not the source folder.
 run() { (cd "$(mktemp -d)" && timeout "$limit" "$@"); }
 
@@ -53,13 +54,13 @@ if wanted floor; then
 fi
 
 if wanted tests; then
-  run "$python" -P -m pytest -q -m cuda -c "$root/pyproject.toml" --rootdir "$root" "$root/tests/cuda" || failed=1
+  run "$python" -P -m pytest -q -W default -m cuda -c "$root/pyproject.toml" --rootdir "$root" "$root/tests/cuda" || failed=1
 fi
 
 if wanted stress; then
   folder=$(mktemp -d)
   install --target "$folder" -Cbuild-dir="$folder/build" -Ccmake.define.FASTRNN_CUDA_JITTER=ON
-  PYTHONPATH=$folder run "$python" -P -m pytest -q -m cuda -c "$root/pyproject.toml" --rootdir "$root" \
+  PYTHONPATH=$folder run "$python" -P -m pytest -q -W default -m cuda -c "$root/pyproject.toml" --rootdir "$root" \
     "$root/tests/cuda" -k "same_bits or streams or (against_the_cpu_engine and 7])" || failed=1
 fi
 
@@ -70,7 +71,7 @@ fi
 if wanted sanitizer; then
   if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck synccheck initcheck; do
-      run compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" -P -m pytest -q -m cuda -x \
+      run compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" -P -m pytest -q -W default -m cuda -x \
         -c "$root/pyproject.toml" --rootdir "$root" "$root/tests/cuda/test_on_gpu.py" \
         -k "against_the_cpu_engine and 7 and (lstm or gru_reset_before)" || { echo "$tool found something"; failed=1; }
     done
