@@ -3,6 +3,7 @@
 
 #include "bindings/read_call.h"
 #include "cuda/engine.h"
+#include "cuda/plan_layout.h"
 
 namespace fastrnn {
 
@@ -145,19 +146,20 @@ void need_fit(const cuda::Engine& engine, int cell, int number, const cuda::Runn
   need(reason == nullptr, reason ? reason : "");
   const cuda::Placement& place = how.placement;
   if (place.mode == cuda::Mode::kStepwise) return;
-  const CellTraits& traits = cell_traits(cell);
-  const int batch = call.rows.batch, hidden = call.hidden;
-  bool fits = call.width == hidden && number != kFloat64 && place.itemsize == (is_half(number) ? 2 : 4) &&
-              place.phases == traits.phases && (backward || !place.scatters()) &&
-              int64_t(place.groups) * place.group_rows >= batch && int64_t(place.slices) * place.units >= hidden;
-  for (int phase = 0; phase < place.phases; ++phase) {
-    const int gates = traits.phase_gates[phase];
-    fits = fits && place.outputs[phase] == (backward ? 1 : gates) &&
-           place.width[phase] == (place.scatters() ? hidden : place.outputs[phase] * place.units) &&
-           place.depth[phase] == (place.scatters() ? gates * place.units
-                                  : backward       ? gates * hidden
-                                                   : hidden);
-  }
+  const int projection = call.direction[0].weight_hr ? call.width : 0;
+  cuda::Placement expected = place;
+  cuda::set_products(
+      cell_traits(cell),
+      {call.rows.seq_len, call.rows.batch, call.hidden, call.directions, number, backward, false, projection},
+      expected);
+  bool fits = number != kFloat64 && place.itemsize == expected.itemsize && place.phases == expected.phases &&
+              place.projecting == expected.projecting && (!place.scatters() || (backward && projection == 0)) &&
+              int64_t(place.slices) * place.features >= projection &&
+              int64_t(place.groups) * place.group_rows >= call.rows.batch &&
+              int64_t(place.slices) * place.units >= call.hidden;
+  for (int phase = 0; phase < expected.phases; ++phase)
+    fits = fits && place.outputs[phase] == expected.outputs[phase] && place.width[phase] == expected.width[phase] &&
+           place.depth[phase] == expected.depth[phase];
   need(fits, "the plan was made for another call");
   need(how.scratch || cuda::scratch_bytes(place, call.directions) == 0, "the plan needs scratch memory");
 }

@@ -21,5 +21,9 @@ void run_stepwise(int cell, const Call& call, const int64_t* offsets, Stream str
 template <class T, class Call>
 void run_persistent(int cell, const Call& call, const cuda::Placement& place, const Workspace& work, Stream stream);
 
+/// The same with a projection. Instantiated where FASTRNN_PROJECTED says so.
+template <class T, class Call>
+void run_projected(const Call& call, const cuda::Placement& place, const Workspace& work, Stream stream);
+
 }  // namespace FASTRNN_BACKEND
 }  // namespace fastrnn

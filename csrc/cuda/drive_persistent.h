@@ -25,17 +25,22 @@ struct Persistent<Backward> {
   }
 };
 
+inline LaunchShape persistent_launch(const Placement& place, int directions) {
+  LaunchShape shape;
+  shape.blocks = place.blocks(directions);
+  shape.threads = place.threads;
+  shape.shared_bytes = place.shared_floats * 4;
+  shape.cluster = place.mode == Mode::kCluster ? place.slices : 1;
+  shape.cooperative = place.mode == Mode::kGrid;
+  return shape;
+}
+
 template <class T, class Cell, class Call>
 void launch_persistent(const Call& call, const Placement& place, const Workspace& work, Stream stream) {
   if constexpr (!kPersistent<Cell>) {
     throw cuda::LaunchRefused("the cell has no persistent kernels");
   } else {
-    LaunchShape shape;
-    shape.blocks = place.blocks(call.directions);
-    shape.threads = place.threads;
-    shape.shared_bytes = place.shared_floats * 4;
-    shape.cluster = place.mode == Mode::kCluster ? place.slices : 1;
-    shape.cooperative = place.mode == Mode::kGrid;
+    const LaunchShape shape = persistent_launch(place, call.directions);
     const auto start = [&](auto kernel) { launch(kernel, shape, stream, call, place, work); };
     using Kernels = Persistent<Call>;
     const bool tensor = place.product != Product::kFfma, registers = place.weights == cuda::WeightPlace::kRegisters;
@@ -59,6 +64,7 @@ template <class T, class Call>
 void run_persistent(int cell, const Call& call, const Placement& place, const Workspace& work, Stream stream) {
   static constexpr void (*kLaunches[])(const Call&, const Placement&, const Workspace&,
                                        Stream) = {FASTRNN_FOR_EACH_CELL(FASTRNN_LAUNCH)};
+  if (place.projecting >= 0) return run_projected<T>(call, place, work, stream);
   kLaunches[cell](call, place, work, stream);
 }
 #undef FASTRNN_LAUNCH

@@ -42,7 +42,7 @@ constexpr int kStepsAhead = 4;
 template <class T>
 FASTRNN_DEVICE void fill_operand(const Forward& call, const Placement& place, const Seat& seat, int64_t t, int rows,
                                  T* operand) {
-  const int H = call.hidden, d = seat.direction;
+  const int H = call.width, d = seat.direction;
   for (int i = thread_index(); i < rows * H; i += num_threads()) {
     const int row = i / H, k = i % H, b = seat.group + row * place.groups;
     const Before from = before(call.rows, t, b, d);

@@ -26,18 +26,19 @@ std::vector<int> group_rows_to_try(int batch, int only) {
 }
 
 std::string describe(const Placement& place, double microseconds) {
-  char text[240];
+  char text[280];
   if (place.mode == Mode::kStepwise) {
     std::snprintf(text, sizeof text, "stepwise, weights read in every step (model: %.1f us a step)", microseconds);
   } else {
-    char streamed[48] = "";
+    char streamed[48] = "", features[40] = "";
+    if (place.projecting >= 0) std::snprintf(features, sizeof features, " and %d features of h", place.features);
     if (place.streamed_floats > 0)
       std::snprintf(streamed, sizeof streamed, ", but for %d KiB read in every step",
                     (place.streamed_floats + 255) / 256);
     const char* const exchange = place.mode == Mode::kGrid ? name_of(place.exchange) : nullptr;
     std::snprintf(text, sizeof text,
-                  "%s: %d x %d blocks of %d units, %d rows each, weights in %s%s, %s%s%s%s (model: %.2f us a step)",
-                  name_of(place.mode), place.groups, place.slices, place.units, place.group_rows,
+                  "%s: %d x %d blocks of %d units%s, %d rows each, weights in %s%s, %s%s%s%s (model: %.2f us a step)",
+                  name_of(place.mode), place.groups, place.slices, place.units, features, place.group_rows,
                   name_of(place.weights), streamed, name_of(place.product), place.scatters() ? ", sums scattered" : "",
                   exchange ? ", exchange by " : "", exchange ? exchange : "", microseconds);
   }
@@ -61,7 +62,6 @@ class Planner {
     if (only_.mode == int(Mode::kStepwise)) return settle("as asked for");
     if (cell_.normalizes_gates) return settle("cells with layer normalization have no persistent kernels");
     if (cell_.operand_has_state) return settle("cells whose products take c have no persistent kernels");
-    if (problem_.projection > 0) return settle("projections have no persistent kernels");
     if (problem_.number == kFloat64) return settle("float64 has no persistent kernels");
     if (wanted(Mode::kBlock)) try_slices(Mode::kBlock, 1);
     for (int size = 2; size <= device_.max_cluster && wanted(Mode::kCluster); size *= 2)
@@ -97,9 +97,10 @@ class Planner {
     place.mode = mode;
     place.slices = slices;
     place.units = divide_up(problem_.hidden, slices);
+    place.features = divide_up(problem_.projection, slices);
     // The last block would have nothing.
     if (only_.slices == 0 && int64_t(slices - 1) * place.units >= problem_.hidden) return;
-    const bool exchanges = problem_.backward && mode != Mode::kBlock;
+    const bool exchanges = problem_.backward && mode != Mode::kBlock && problem_.projection == 0;
     for (const Sums sums : {Sums::kGather, Sums::kScatter}) {
       if (exchanges ? only_.sums >= 0 && only_.sums != int(sums) : sums != Sums::kGather) continue;
       place.sums = sums;
@@ -139,12 +140,16 @@ class Planner {
     return device_.major >= 8 && (product != Product::kTf32 || problem_.tf32);
   }
 
-  /// Blocks without units have no words by which others could know that they have come.
+  /// Blocks without units, or without features of a projected h, have no words by which others could know that they
+  /// have come.
   bool hands_over(const Placement& place) const {
     if (place.mode != Mode::kGrid) return place.exchange == Handover::kCounter && only_.exchange < 0;
     if (only_.exchange >= 0 && only_.exchange != int(place.exchange)) return false;
     if (place.scatters()) return place.exchange == Handover::kCounter;
-    return place.exchange == Handover::kCounter || int64_t(place.slices - 1) * place.units < problem_.hidden;
+    const int64_t others = place.slices - 1;
+    const bool all_publish = others * place.units < problem_.hidden &&
+                             (problem_.projection == 0 || others * place.features < problem_.projection);
+    return place.exchange == Handover::kCounter || all_publish;
   }
 
   void consider(Placement& place) {

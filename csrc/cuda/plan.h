@@ -74,6 +74,8 @@ struct Placement {
   Handover exchange = Handover::kCounter;  // of a grid
   int threads = 0, units = 0, slices = 0, groups = 0, group_rows = 0;
   int phases = 1;
+  int projecting = -1;         // with a projection the phase whose sums are features of h, of which a block has
+  int features = 0;            // so many
   int outputs[kMaxPhases];     // sums for each unit of a phase's product
   int width[kMaxPhases];       // sums of the block's product,
   int depth[kMaxPhases];       // and what each is over
@@ -138,13 +140,10 @@ struct Plan {
 struct Problem {
   int64_t seq_len;  // over which what a launch takes before its first step is shared out
   int batch, hidden, directions;
-  int number;     // of core/number.h
-  bool backward;  // its product goes over the gates of all units, and has one sum a unit
-  bool tf32;      // float32 may be rounded to TF32 for products
-  int projection = 0;
-
-  /// Features of h.
-  int width() const { return projection > 0 ? projection : hidden; }
+  int number;          // of core/number.h
+  bool backward;       // its product goes over the gates of all units, and has one sum a unit
+  bool tf32;           // float32 may be rounded to TF32 for products
+  int projection = 0;  // features of h, where it is projected
 };
 
 /// Tuning and tests: a mode to keep to (if it fits), and the geometry.

@@ -66,7 +66,8 @@ double exchange_cycles(const Problem& problem, const Placement& place, int phase
     }
     return kCosts.block_exchange + kCosts.cluster_exchange + bytes / kCosts.cluster_bytes + bytes / kCosts.shared_bytes;
   }
-  const double published = rows * place.units * (depth / problem.hidden) * place.itemsize;
+  const double columns = problem.projection > 0 ? depth / place.slices : place.units * (depth / problem.hidden);
+  const double published = rows * columns * place.itemsize;
   if (place.mode == Mode::kCluster) return kCosts.cluster_exchange + published * place.slices / kCosts.cluster_bytes;
   // Each block reads those of all.
   return (place.exchange == Handover::kTagged ? kCosts.tagged_exchange : kCosts.counter_exchange) +
@@ -127,12 +128,10 @@ double tile_launch_cycles(const DeviceCaps& device, const Problem& problem, int 
 double stepwise_cycles(const DeviceCaps& device, const CellTraits& cell, const Problem& problem,
                        const Placement& place) {
   double cycles = normalization_cycles(device, cell, problem);
-  const int units = problem.backward ? problem.width() : problem.hidden;
-  for (int phase = 0; phase < place.phases; ++phase)
+  for (int phase = 0; phase < place.phases; ++phase) {
+    const int units = phase == place.projecting ? problem.projection : problem.hidden;
     cycles += tile_launch_cycles(device, problem, place.outputs[phase], units, place.depth[phase]);
-  if (problem.projection > 0)
-    cycles += problem.backward ? tile_launch_cycles(device, problem, 1, problem.hidden, problem.projection)
-                               : tile_launch_cycles(device, problem, 1, problem.projection, problem.hidden);
+  }
   return cycles;
 }
 

@@ -82,11 +82,26 @@ void set_products(const CellTraits& cell, const Problem& problem, Placement& pla
   place.phases = cell.phases;
   place.itemsize = itemsize_of(problem.number);
   place.sums_adjoin = problem.backward;
+  place.projecting = -1;
+  if (problem.projection > 0) {  // the cell has one phase of its own
+    const int gates = cell.phase_gates[0], H = problem.hidden, P = problem.projection;
+    place.phases = 2;
+    place.projecting = problem.backward ? 0 : 1;
+    place.outputs[0] = problem.backward ? 1 : gates;
+    place.depth[0] = problem.backward ? gates * H : P;
+    place.outputs[1] = 1;
+    place.depth[1] = problem.backward ? P : H;
+    for (int phase = 0; phase < 2; ++phase) {
+      place.width[phase] = place.outputs[phase] * (phase == place.projecting ? place.features : place.units);
+      place.row_groups[phase] = place.k_slices[phase] = 0;
+    }
+    return;
+  }
   for (int phase = 0; phase < kMaxPhases; ++phase) {
     const int gates = phase < cell.phases ? cell.phase_gates[phase] : 0;
     const int states = cell.operand_states();
     place.outputs[phase] = gates == 0 ? 0 : problem.backward ? states : gates;
-    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : states * problem.width();
+    place.depth[phase] = problem.backward ? gates * problem.hidden : gates == 0 ? 0 : states * problem.hidden;
     place.width[phase] = place.outputs[phase] * place.units;
     if (place.scatters()) {
       place.depth[phase] = gates * place.units;

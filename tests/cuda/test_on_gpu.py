@@ -403,8 +403,12 @@ def test_zoneout_and_dropout_on_h(kind: str, only: str) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "only",
+    ["", "mode=stepwise", "mode=block", "mode=cluster,slices=4", "mode=grid,slices=8,group_rows=3"],
+)
 @pytest.mark.parametrize("sizes", [(7, 5, 9, 33, 17), (40, 19, 64, 130, 70), (3, 1, 4, 7, 1)])
-def test_projections(sizes: tuple[int, ...]) -> None:
+def test_projections(sizes: tuple[int, ...], only: str) -> None:
     """Packed, so that both directions have other rows at each step."""
     seq_len, batch, inputs, hidden, proj = sizes
     options: dict[str, Any] = {"num_layers": 2, "bidirectional": True}
@@ -416,11 +420,16 @@ def test_projections(sizes: tuple[int, ...]) -> None:
     def there(dtype: Any) -> dict[str, Any]:
         given, initial = x.to("cuda"), tuple(state.cuda() for state in hx)
         layer = ours.to("cuda", dtype)
-        assert layer.refusal(given.to(dtype), tuple(state.to(dtype) for state in initial)) is None
-        found = run_layer(layer, given, initial, dtype)
+        before = _cuda.plan_only(_cuda.Only.read(only))
+        try:
+            cast = tuple(state.to(dtype) for state in initial)
+            assert layer.refusal(given.to(dtype), cast) is None
+            found = run_layer(layer, given, initial, dtype)
+        finally:
+            _cuda.plan_only(before)
         return {name: value.cpu() for name, value in found.items()}
 
-    exact, single = run_layer(theirs, x, hx, torch.float64), run_layer(theirs, x, hx, torch.float32)
+    exact, single = (run_layer(theirs, x, hx, d) for d in (torch.float64, torch.float32))
     doubles, found, again = there(torch.float64), there(torch.float32), there(torch.float32)
     for name, value in exact.items():
         assert_exact(doubles[name], value, name=name)
@@ -430,11 +439,8 @@ def test_projections(sizes: tuple[int, ...]) -> None:
         for layer in (theirs, ours):
             layer.load_state_dict(halved(layer.double().state_dict(), half))
         x, hx = x.to(half), tuple(state.to(half) for state in hx)
-        exact, single = (
-            run_layer(theirs, x, hx, torch.float64),
-            run_layer(theirs, x, hx, torch.float32),
-        )
-        assert_budget(there(half), single, exact, half, "projected")
+        exact, single = (run_layer(theirs, x, hx, d) for d in (torch.float64, torch.float32))
+        assert_budget(there(half), single, exact, half, f"projected {only}")
 
 
 def test_projections_under_a_graph() -> None:

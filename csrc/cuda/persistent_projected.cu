@@ -1,0 +1,3 @@
+#include "cuda/drive_projected_persistent.h"
+
+FASTRNN_PROJECTED(float)
