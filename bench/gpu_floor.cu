@@ -1,5 +1,6 @@
 // What exchanges between blocks, launches and tensor cores cost on the GPU at hand: the constants that the CUDA
-// engine's planner reckons with (Costs in csrc/cuda/plan_costs.cpp). Prints JSON, times in nanoseconds.
+// engine's planner reckons with. Prints JSON, times in nanoseconds; at the end, under "costs", the members of Costs in
+// csrc/cuda/plan_costs.cpp that follow from them, by name and in its units: cycles, and bytes a cycle.
 //   nvcc -std=c++17 -O3 -gencode arch=compute_90,code=sm_90 -o gpu_floor bench/gpu_floor.cu && ./gpu_floor
 
 #include <cooperative_groups.h>
@@ -76,7 +77,8 @@ __global__ void gather_by_counter(uint32_t* ring, uint32_t* counter, uint32_t* s
   if (sum == 1) *sink = sum;
 }
 
-/// The same with words that carry the step: no counter, twice the bytes.
+/// The same with words that carry the step: no counter, twice the bytes. Read as csrc/cuda/exchange_tagged.h does: two
+/// loads of two words each at once, of which those that find a stale word are repeated.
 __global__ void gather_by_tags(uint64_t* ring, uint32_t* sink, int words, int steps) {
   extern __shared__ uint32_t staged[];
   const int all = int(gridDim.x) * words;
@@ -88,12 +90,28 @@ __global__ void gather_by_tags(uint64_t* ring, uint32_t* sink, int words, int st
       asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(slot + int(blockIdx.x) * words + i), "l"(word)
                    : "memory");
     }
-    for (int i = int(threadIdx.x); i < all; i += kThreads) {
-      uint64_t word;
-      do {
-        asm volatile("ld.relaxed.gpu.global.b64 %0, [%1];" : "=l"(word) : "l"(slot + i) : "memory");
-      } while (uint32_t(word >> 32) != uint32_t(t + 1));
-      staged[i % 4096] = uint32_t(word);
+    for (int first = int(threadIdx.x); first < all / 2; first += 2 * kThreads) {
+      uint32_t missing = first + kThreads < all / 2 ? 3 : 1;
+      while (missing) {
+        uint64_t low[2], high[2];
+#pragma unroll
+        for (int j = 0; j < 2; ++j)
+          if (missing >> j & 1)
+            asm volatile("ld.relaxed.gpu.global.v2.b64 {%0,%1}, [%2];"
+                         : "=l"(low[j]), "=l"(high[j])
+                         : "l"(slot + 2 * (first + j * kThreads))
+                         : "memory");
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          if (!(missing >> j & 1) || uint32_t(low[j] >> 32) != uint32_t(t + 1) ||
+              uint32_t(high[j] >> 32) != uint32_t(t + 1))
+            continue;
+          const int at = 2 * (first + j * kThreads) % 4096;
+          staged[at] = uint32_t(low[j]);
+          staged[at + 1] = uint32_t(high[j]);
+          missing &= ~(1u << j);
+        }
+      }
     }
     __syncthreads();
     sum += staged[threadIdx.x];
@@ -186,6 +204,42 @@ void cooperative(Kernel kernel, int blocks, int shared_bytes, std::vector<void*>
         "cooperative launch");
 }
 
+/// Time over bytes, through a small size and a large one.
+struct Line {
+  double start = 0, each = 0;  // nanoseconds, and of a byte
+  Line() = default;
+  Line(double small_bytes, double small_time, double large_bytes, double large_time)
+      : start(small_time - small_bytes * (large_time - small_time) / (large_bytes - small_bytes)),
+        each((large_time - small_time) / (large_bytes - small_bytes)) {}
+};
+
+/// What the planner's constants are made of; zero where it was not measured.
+struct Found {
+  Line counter_few, counter_all, tagged_all;  // between few blocks, and one on each multiprocessor
+  Line cluster;                               // of 8
+  double launch = 0, tensor = 0;
+};
+
+/// By the names of the members of Costs, in its units.
+void print_costs(const Found& found, double gigahertz, int multiprocessors, int l2_bytes) {
+  const auto cycles = [&](const char* name, double nanoseconds) {
+    if (nanoseconds > 0) printf(", \"%s\": %.1f", name, nanoseconds * gigahertz);
+  };
+  const auto rate = [&](const char* name, const Line& line, int blocks) {
+    if (line.each > 0) printf(", \"%s\": %.1f", name, blocks / (line.each * gigahertz));
+  };
+  printf("  \"costs\": {\"gigahertz\": %.3f, \"l2_size\": %d", gigahertz, l2_bytes);
+  cycles("launch", found.launch);
+  cycles("counter_exchange", found.counter_all.start);
+  cycles("tagged_exchange", found.tagged_all.start);
+  rate("l2_bytes", found.counter_few, 1);  // each block reads all
+  rate("l2_total", found.counter_all, multiprocessors);
+  cycles("cluster_exchange", found.cluster.start);
+  rate("cluster_bytes", found.cluster, 1);
+  cycles("tensor", found.tensor);
+  printf("}\n");
+}
+
 struct Memory {
   uint32_t *ring = nullptr, *counter = nullptr, *sink = nullptr;
   Memory() {
@@ -196,7 +250,7 @@ struct Memory {
   }
 };
 
-void measure_grids(const Memory& memory, int multiprocessors) {
+void measure_grids(const Memory& memory, int multiprocessors, Found* found) {
   int steps = kSteps;
   uint32_t *ring = memory.ring, *counter = memory.counter, *sink = memory.sink;
   const auto clear_counter = [&] { check(cudaMemsetAsync(counter, 0, 256), "memset"); };
@@ -210,8 +264,10 @@ void measure_grids(const Memory& memory, int multiprocessors) {
     });
     printf("%s\n    {\"blocks\": %d, \"grid_sync\": %.1f, \"counter_barrier\": %.1f", comma, blocks, sync, barrier);
     comma = ",";
+    double small_bytes = 0, small_counted = 0, small_tagged = 0;
     for (const int kilobytes : {4, 16, 64}) {
-      int words = kilobytes * 256 / blocks;
+      int words = std::max(2, kilobytes * 256 / blocks / 2 * 2);  // even: loads are of two
+      const double bytes = 4.0 * words * blocks;
       const double counted = nanoseconds(steps, [&] {
         clear_counter();
         cooperative(gather_by_counter, blocks, 16384, {&ring, &counter, &sink, &words, &steps});
@@ -221,13 +277,22 @@ void measure_grids(const Memory& memory, int multiprocessors) {
         cooperative(gather_by_tags, blocks, 16384, {&ring, &sink, &words, &steps});
       });
       printf(", \"gather_%dk_counter\": %.1f, \"gather_%dk_tags\": %.1f", kilobytes, counted, kilobytes, tagged);
+      if (kilobytes == 4) small_bytes = bytes, small_counted = counted, small_tagged = tagged;
+      if (kilobytes == 64) {
+        const Line line(small_bytes, small_counted, bytes, counted);
+        if (blocks == 16) found->counter_few = line;
+        if (blocks == multiprocessors) {
+          found->counter_all = line;
+          found->tagged_all = Line(small_bytes, small_tagged, bytes, tagged);
+        }
+      }
     }
     printf("}");
   }
   printf("\n  ],\n");
 }
 
-void measure_clusters(const Memory& memory) {
+void measure_clusters(const Memory& memory, Found* found) {
   check(cudaFuncSetAttribute(gather_in_cluster, cudaFuncAttributeNonPortableClusterSizeAllowed, 1), "cluster size");
   check(cudaFuncSetAttribute(gather_in_cluster, cudaFuncAttributeMaxDynamicSharedMemorySize, 200 << 10), "shared");
   printf("  \"cluster\": [");
@@ -247,6 +312,7 @@ void measure_clusters(const Memory& memory) {
     check(cudaOccupancyMaxActiveClusters(&together, gather_in_cluster, &config), "occupancy");
     printf("%s\n    {\"size\": %d, \"co_resident\": %d", comma, size, together);
     comma = ",";
+    double small = 0;
     for (const int kilobytes : {0, 4, 16, 32}) {
       for (const int clusters : {1, std::max(1, together)}) {
         const int words = kilobytes * 256 / size;
@@ -256,6 +322,9 @@ void measure_clusters(const Memory& memory) {
           check(cudaLaunchKernelEx(&config, gather_in_cluster, memory.sink, words, kSteps), "cluster launch");
         });
         printf(", \"%s_%dk\": %.1f", clusters == 1 ? "alone" : "all", kilobytes, time);
+        if (size != 8 || clusters == 1) continue;
+        if (kilobytes == 4) small = time;
+        if (kilobytes == 32) found->cluster = Line(4 << 10, small, 32 << 10, time);
       }
     }
     printf("}");
@@ -264,7 +333,7 @@ void measure_clusters(const Memory& memory) {
 }
 
 /// Nanoseconds from kernel to kernel in a graph, and whether a stream takes a cooperative launch while captured.
-void measure_graphs() {
+void measure_graphs(Found* found) {
   cudaStream_t stream;
   cudaGraph_t graph;
   cudaGraphExec_t ready;
@@ -274,9 +343,10 @@ void measure_graphs() {
   check(cudaStreamEndCapture(stream, &graph), "capture");
   check(cudaGraphInstantiate(&ready, graph, 0), "graph");
   printf("  \"kernel_in_graph\": %.1f,\n", nanoseconds(1000, [&] { check(cudaGraphLaunch(ready, nullptr), "graph"); }));
-  printf("  \"kernel_in_stream\": %.1f,\n", nanoseconds(1000, [] {
-           for (int i = 0; i < 1000; ++i) nothing<<<1, kThreads>>>();
-         }));
+  found->launch = nanoseconds(1000, [] {
+    for (int i = 0; i < 1000; ++i) nothing<<<1, kThreads>>>();
+  });
+  printf("  \"kernel_in_stream\": %.1f,\n", found->launch);
   int steps = 1;
   void* arguments[] = {&steps};
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), "capture");
@@ -284,7 +354,7 @@ void measure_graphs() {
       cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(grid_sync), 16, kThreads, arguments, 0, stream);
   const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
   cudaGetLastError();
-  printf("  \"cooperative_in_capture\": \"%s\"\n", cudaGetErrorString(launched ? launched : ended));
+  printf("  \"cooperative_in_capture\": \"%s\",\n", cudaGetErrorString(launched ? launched : ended));
 }
 
 }  // namespace
@@ -299,15 +369,19 @@ int main() {
       "{\n  \"gpu\": \"%s\", \"multiprocessors\": %d, \"shared_per_block\": %zu, \"l2_bytes\": %d, \"kilohertz\": "
       "%d,\n",
       device.name, device.multiProcessorCount, device.sharedMemPerBlockOptin, device.l2CacheSize, kilohertz);
-  measure_grids(memory, device.multiProcessorCount);
-  if (device.major >= 9) measure_clusters(memory);
+  Found found;
+  measure_grids(memory, device.multiProcessorCount, &found);
+  if (device.major >= 9) measure_clusters(memory, &found);
   const int blocks = device.multiProcessorCount;
   const auto* const weights = reinterpret_cast<const uint4*>(memory.ring);
   float* const out = reinterpret_cast<float*>(memory.ring) + (1 << 22);
   printf("  \"mma_m16n8k16\": %.2f,\n",
          nanoseconds(kSteps * 32, [&] { multiply_resident<1><<<blocks, kThreads>>>(weights, out, kSteps); }));
-  printf("  \"mma_m16n8k16_4_tiles\": %.2f,\n",
-         nanoseconds(kSteps * 32 * 4, [&] { multiply_resident<4><<<blocks, kThreads>>>(weights, out, kSteps); }));
-  measure_graphs();
+  const double four =
+      nanoseconds(kSteps * 32 * 4, [&] { multiply_resident<4><<<blocks, kThreads>>>(weights, out, kSteps); });
+  printf("  \"mma_m16n8k16_4_tiles\": %.2f,\n", four);
+  found.tensor = four / (kThreads / 32 / 4);  // so many warps share a quarter of a multiprocessor
+  measure_graphs(&found);
+  print_costs(found, kilohertz / 1e6, device.multiProcessorCount, device.l2CacheSize);
   printf("}\n");
 }

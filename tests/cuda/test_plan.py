@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,6 +262,18 @@ def test_tagged_words_where_little_is_exchanged() -> None:
     assert 2 * ring <= tagged.scratch_bytes(1) < 2.1 * ring
     assert make(caps, "gru", 4, 64, only="mode=cluster,exchange=tagged").mode == "stepwise"
     assert make(caps, "gru", 4, 64, only="exchange=tagged").mode == "grid"
+
+
+def test_what_is_measured_are_the_model_s_constants() -> None:
+    """By name: `bench/gpu_floor.cu` prints them for `Costs`."""
+    root = Path(__file__).parents[2]
+    model = (root / "csrc/cuda/plan_costs.cpp").read_text()
+    members = re.findall(r"(\w+) = ", model.partition("struct Costs {")[2].partition("};")[0])
+    measured = (root / "bench/gpu_floor.cu").read_text().partition("void print_costs(")[2]
+    names = re.findall(r'(?:cycles|rate)\("(\w+)"|\\"(\w+)\\": %', measured.partition("\n}\n")[0])
+    found = {name for pair in names for name in pair if name}
+    assert {"counter_exchange", "tagged_exchange", "cluster_exchange", "tensor"} <= found
+    assert found <= set(members)
 
 
 def test_what_is_asked_for_is_kept_to() -> None:
