@@ -22,7 +22,7 @@ using cuda::Placement;
 
 /// Global memory beside the call's own.
 struct Workspace {
-  void* ring;          // two slots of [direction, group, row, column] of T, or of tagged words, which are zero at first
+  void* ring;  // two slots of [direction, group, row, column] of T, or of tagged words; zero at first. Or scatter.h's
   uint32_t* counters;  // one for each direction and group, zero at first: how often its blocks have published
   float* streamed;     // weights that the chip has no room for: place.streamed_floats for each block
   uint32_t* failed;    // shared with the host; set where a block has waited for too long
@@ -108,13 +108,12 @@ class Exchange {
   FASTRNN_DEVICE bool meet() {
     sync_block();
     published_ += uint32_t(place_.slices);
-    uint32_t* const flag = reinterpret_cast<uint32_t*>(shared_ + place_.flag_at);
+    bool came = true;
     if (thread_index() == 0) {
       add_release(counter_, 1);
-      *flag = wait() ? 1 : 0;
+      came = wait();
     }
-    sync_block();
-    return *flag != 0;
+    return sync_block_all(came);
   }
 
  private:
@@ -123,16 +122,22 @@ class Exchange {
     return static_cast<Word*>(ring_) + (round & 1) * slot_;
   }
 
-  /// From the ring, in words of 32 bits. What lies past the depth in the last word of a row was never written.
+  /// From the ring, with several loads of 16 bytes under way together. What lies past the depth was never written.
   FASTRNN_DEVICE void take(const T* from, T* to, int rows, int depth) const {
-    constexpr int kNumbers = 4 / int(sizeof(T));
-    const int words = (depth + kNumbers - 1) / kNumbers;
-    for (int i = thread_index(); i < rows * words; i += num_threads()) {
-      const int column = i % words * kNumbers;
-      const int64_t at = int64_t(i / words) * place_.operand_pitch + column;
-      uint32_t word = load_relaxed(from + at);
-      if (column + kNumbers > depth) word &= 0xffff;
-      store_word(to + at, word);
+    constexpr int kInLoad = 16 / int(sizeof(T)), kAtOnce = 2;
+    const int loads = loads_in_row(depth, kInLoad), all = rows * loads;
+    for (int first = thread_index(); first < all; first += kAtOnce * num_threads()) {
+      LoadedWords words[kAtOnce];
+      int at[kAtOnce];
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        const int i = first + j * num_threads();
+        at[j] = i / loads * place_.operand_pitch + i % loads * kInLoad;
+        if (i < all) words[j] = load_words(reinterpret_cast<const uint32_t*>(from + at[j]));
+      }
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j)
+        if (first + j * num_threads() < all) store_words(to + at[j], words[j]);
     }
   }
 

@@ -70,6 +70,13 @@ class Patience {
   uint64_t since_ = 0;
 };
 
+/// Of the ring; worked out where it is needed: before the loop over steps it would cost registers.
+FASTRNN_DEVICE int loads_in_row(int depth, int in_load) {
+  uint32_t loads = uint32_t(depth + in_load - 1) / uint32_t(in_load);
+  pin(loads);
+  return int(loads);
+}
+
 /// The thread's share of what the round's slot holds, to an array of the same shape in shared memory: [row, column],
 /// `pitch` numbers from row to row. Loads are under way together, and those that find a stale word are repeated. What
 /// lies past the depth was never written. False where something does not come.
@@ -79,7 +86,7 @@ FASTRNN_DEVICE bool take_tagged(const typename Tagged<T>::Word* slot, T* to, int
   constexpr int kAtOnce = sizeof(T) == 2 ? 4 : 2;  // with more, some kernels spill registers
   constexpr int kInLoad = Tagged<T>::kInLoad;
   const uint32_t tag = Tagged<T>::tag(round);
-  const int loads = (depth + kInLoad - 1) / kInLoad, all = rows * loads;
+  const int loads = loads_in_row(depth, kInLoad), all = rows * loads;
   Patience waiting;
   for (int first = thread_index(); first < all; first += kAtOnce * num_threads()) {
     int at[kAtOnce];

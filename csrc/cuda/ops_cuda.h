@@ -82,12 +82,6 @@ FASTRNN_DEVICE void store_relaxed(uint32_t* p, uint32_t value) {
 FASTRNN_DEVICE void store_relaxed(uint64_t* p, uint64_t value) {
   asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(p), "l"(value) : "memory");
 }
-/// 32 bits, whatever they hold.
-FASTRNN_DEVICE uint32_t load_relaxed(const void* p) {
-  uint32_t value;
-  asm volatile("ld.relaxed.gpu.global.b32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
-  return value;
-}
 /// 16 bytes from an address that is a multiple of 16. Each word is read as a whole, and the words of a load in any
 /// order: to PTX a vector is as many scalars.
 struct LoadedWords {
@@ -134,8 +128,10 @@ FASTRNN_DEVICE uint64_t nanoseconds() {
   return value;
 }
 
-FASTRNN_DEVICE void store_word(void* p, uint32_t value) { *static_cast<uint32_t*>(p) = value; }
-/// Two, to an address that is a multiple of 8 bytes.
+/// To an address that is a multiple of their bytes.
+FASTRNN_DEVICE void store_words(void* p, const LoadedWords& v) {
+  *static_cast<uint4*>(p) = make_uint4(v.w[0], v.w[1], v.w[2], v.w[3]);
+}
 FASTRNN_DEVICE void store_words(void* p, uint32_t first, uint32_t second) {
   *static_cast<uint2*>(p) = make_uint2(first, second);
 }

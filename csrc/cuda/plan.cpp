@@ -212,8 +212,7 @@ int64_t counter_bytes(const Placement& place, int directions) {
 }
 
 int64_t cleared_bytes(const Placement& place, int directions) {
-  const int64_t tagged = place.exchange == Handover::kTagged ? place.ring_bytes(directions) : 0;
-  return counter_bytes(place, directions) + tagged;
+  return counter_bytes(place, directions) + (place.scatters() ? 0 : place.ring_bytes(directions));
 }
 
 }  // namespace cuda

@@ -89,7 +89,7 @@ struct Placement {
   // In shared memory, counted in floats:
   int operand_at = 0, operand_stride = 0;    // one or two buffers
   int received_at = 0, received_stride = 0;  // likewise, of parts of the block's sums: [part, row, unit]
-  int partials_at = 0, flag_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
+  int partials_at = 0, weights_at[kMaxPhases] = {0, 0}, shared_floats = 0;
 
   FASTRNN_HD bool scatters() const { return sums == Sums::kScatter; }
   /// Whether what a block publishes is for its own product only.

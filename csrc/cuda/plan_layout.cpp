@@ -137,8 +137,7 @@ bool lay_out(int64_t shared_bytes, Placement& place) {
   // 8 lanes read 16 bytes each of two rows, which must lie in different banks.
   if (tensor && place.operand_pitch / place.piece_depth() % 2 == 0) place.operand_pitch += place.piece_depth();
   const int64_t stride = floats_of(place, int64_t(place.group_rows) * place.operand_pitch);
-  int64_t at = 4;  // after the flag
-  place.flag_at = 0;
+  int64_t at = 0;
   place.operand_at = int(at);
   at += stride * (place.mode == Mode::kGrid ? 1 : 2);
   place.received_at = int(at);

@@ -49,12 +49,6 @@ LoadedWords load_words(const Word* p) {
   memcpy(words.w, p, sizeof words.w);
   return words;
 }
-inline uint32_t load_relaxed(const void* p) {
-  if (reinterpret_cast<uintptr_t>(p) % 4) throw emulation::Error("misaligned address");
-  uint32_t value;
-  memcpy(&value, p, sizeof value);
-  return value;
-}
 inline void add_release(uint32_t* p, uint32_t value) {
   *p += value;
   emulation::wrote();
@@ -67,9 +61,9 @@ inline void prefetch(const void*) {}
 
 inline void dawdle() {}  // the order of threads is drawn anyway
 
-inline void store_word(void* p, uint32_t value) {
-  if (reinterpret_cast<uintptr_t>(p) % 4) throw emulation::Error("misaligned address");
-  memcpy(p, &value, sizeof value);
+inline void store_words(void* p, const LoadedWords& words) {
+  if (reinterpret_cast<uintptr_t>(p) % 16) throw emulation::Error("misaligned address");
+  memcpy(p, words.w, sizeof words.w);
 }
 
 inline void store_words(void* p, uint32_t first, uint32_t second) {

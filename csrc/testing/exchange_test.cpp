@@ -105,8 +105,7 @@ template <class T>
 Outcome run_grid(const Trial& trial) {
   const Placement place = grid_of(trial, int(sizeof(T)));
   const int blocks = place.blocks(1);
-  // Tagged words begin as zeros; a counter says what is there, whatever was.
-  std::vector<uint64_t> ring(size_t(place.ring_bytes(1) / 8), trial.exchange == Handover::kTagged ? 0 : ~uint64_t(0));
+  std::vector<uint64_t> ring(size_t(place.ring_bytes(1) / 8), 0);
   std::vector<uint32_t> counters(size_t(place.counters(1)), 0);
   uint32_t failed = 0;
   const Workspace work{ring.data(), counters.data(), nullptr, &failed, trial.patience};

@@ -24,6 +24,7 @@ using testing::widen;
 inline int thread_index() { return 0; }
 inline int num_threads() { return 1; }
 inline void sync_block() {}
+inline void pin(uint32_t&) {}
 inline bool sync_block_all(bool vote) { return vote; }
 inline void sync_cluster() { __builtin_trap(); }  // grids only
 template <class T>
@@ -53,15 +54,10 @@ inline LoadedWords load_words(const uint64_t* p) {
   }
   return words;
 }
-inline uint32_t load_relaxed(const void* p) {
-  uint32_t value;
-  memcpy(&value, p, sizeof value);
-  return value;
-}
-inline void store_word(void* p, uint32_t value) { memcpy(p, &value, sizeof value); }
+inline void store_words(void* p, const LoadedWords& words) { memcpy(p, words.w, sizeof words.w); }
 inline void store_words(void* p, uint32_t first, uint32_t second) {
-  store_word(p, first);
-  store_word(static_cast<uint32_t*>(p) + 1, second);
+  const uint32_t both[] = {first, second};
+  memcpy(p, both, sizeof both);
 }
 struct Vec4 {
   float v[4];
