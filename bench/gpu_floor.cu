@@ -51,9 +51,10 @@ __global__ void counter_barrier(uint32_t* counter, int steps) {
   }
 }
 
-/// Every block publishes `words`, and reads those of all: data, then a counter that says that they are there.
+/// Every block publishes `words`, and reads those of all: data, then a counter that says that they are there. Read as
+/// csrc/cuda/exchange.h does, two loads of four words each at once.
 __global__ void gather_by_counter(uint32_t* ring, uint32_t* counter, uint32_t* sink, int words, int steps) {
-  extern __shared__ uint32_t staged[];
+  extern __shared__ __align__(16) uint32_t staged[];
   const int all = int(gridDim.x) * words;
   uint32_t sum = 0;
   for (int t = 0; t < steps; ++t) {
@@ -66,10 +67,19 @@ __global__ void gather_by_counter(uint32_t* ring, uint32_t* counter, uint32_t* s
       }
     }
     __syncthreads();
-    for (int i = int(threadIdx.x); i < all; i += kThreads) {
-      uint32_t value;
-      asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(slot + i) : "memory");
-      staged[i % 4096] = value;
+    for (int first = int(threadIdx.x); first < all / 4; first += 2 * kThreads) {
+      uint4 values[2];
+#pragma unroll
+      for (int j = 0; j < 2; ++j)
+        if (first + j * kThreads < all / 4)
+          asm volatile("ld.relaxed.gpu.global.v4.b32 {%0,%1,%2,%3}, [%4];"
+                       : "=r"(values[j].x), "=r"(values[j].y), "=r"(values[j].z), "=r"(values[j].w)
+                       : "l"(slot + 4 * (first + j * kThreads))
+                       : "memory");
+#pragma unroll
+      for (int j = 0; j < 2; ++j)
+        if (first + j * kThreads < all / 4)
+          *reinterpret_cast<uint4*>(staged + 4 * (first + j * kThreads) % 4096) = values[j];
     }
     __syncthreads();
     sum += staged[threadIdx.x];
@@ -80,7 +90,7 @@ __global__ void gather_by_counter(uint32_t* ring, uint32_t* counter, uint32_t* s
 /// The same with words that carry the step: no counter, twice the bytes. Read as csrc/cuda/exchange_tagged.h does: two
 /// loads of two words each at once, of which those that find a stale word are repeated.
 __global__ void gather_by_tags(uint64_t* ring, uint32_t* sink, int words, int steps) {
-  extern __shared__ uint32_t staged[];
+  extern __shared__ __align__(16) uint32_t staged[];
   const int all = int(gridDim.x) * words;
   uint32_t sum = 0;
   for (int t = 0; t < steps; ++t) {
@@ -266,7 +276,7 @@ void measure_grids(const Memory& memory, int multiprocessors, Found* found) {
     comma = ",";
     double small_bytes = 0, small_counted = 0, small_tagged = 0;
     for (const int kilobytes : {4, 16, 64}) {
-      int words = std::max(2, kilobytes * 256 / blocks / 2 * 2);  // even: loads are of two
+      int words = std::max(4, kilobytes * 256 / blocks / 4 * 4);  // as many as a load has
       const double bytes = 4.0 * words * blocks;
       const double counted = nanoseconds(steps, [&] {
         clear_counter();
