@@ -124,7 +124,7 @@ class Exchange {
 
   /// From the ring, with several loads of 16 bytes under way together. What lies past the depth was never written.
   FASTRNN_DEVICE void take(const T* from, T* to, int rows, int depth) const {
-    constexpr int kInLoad = 16 / int(sizeof(T)), kAtOnce = 2;
+    constexpr int kInLoad = 16 / int(sizeof(T)), kAtOnce = sizeof(T) == 2 ? 2 : 1;
     const int loads = loads_in_row(depth, kInLoad), all = rows * loads;
     for (int first = thread_index(); first < all; first += kAtOnce * num_threads()) {
       LoadedWords words[kAtOnce];
