@@ -18,8 +18,9 @@ from torch.overrides import TorchFunctionMode
 
 GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
 TRANSFERS = {"cuda", "cpu", "to"}
-# Of autograd, whose own results nobody has seen; and the one that copies between devices.
-MAY_MIX = {"copy_", "backward", "grad", "__set__"}
+# Of autograd, whose own results nobody has seen; what copies, and what moves modules; torch's
+# layer, which takes a packed sequence's batch sizes on the CPU.
+MAY_MIX = {"copy_", "backward", "grad", "__set__", "_has_compatible_shallow_copy_type", "lstm"}
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
@@ -88,10 +89,13 @@ class Devices(TorchFunctionMode):
         source, before = args[0], self.of(args[0]) or CPU
         after = {"cuda": GPU, "cpu": CPU}.get(name, before)
         if name == "to":
-            if isinstance(args[1], Tensor):
-                after = self.of(args[1]) or CPU
-            elif isinstance(args[1], (str, torch.device)):
-                after, args[1] = place(args[1]), CPU
+            first = args[1] if len(args) > 1 else None
+            if isinstance(first, Tensor):
+                after = self.of(first) or CPU
+            elif isinstance(first, (str, torch.device)):
+                after, args[1] = place(first), CPU
+            elif kwargs.get("device") is not None:
+                after, kwargs["device"] = place(kwargs["device"]), CPU
             result: Tensor = func(*args, **kwargs)
         else:
             result = source
@@ -145,6 +149,7 @@ def a_gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> It
     monkeypatch.setattr(torch.nn.Module, "cuda", moved(GPU))
     monkeypatch.setattr(torch.nn.Module, "cpu", moved(CPU))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "is_acceptable", lambda _: False)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     tests = request.module
     monkeypatch.setattr(tests, "core", _BuiltWithCuda(tests.core))
