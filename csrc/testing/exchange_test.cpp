@@ -1,23 +1,12 @@
 // How the blocks of a grid exchange, with a thread for each block: every value must arrive in every round, under
 // ThreadSanitizer without a race; and who waits in vain must give up.
 
-#define FASTRNN_THREADED_BLOCKS
+#include "testing/threaded_grid.h"
 
-#include <chrono>
-#include <thread>
-#include <vector>
-
-#include "cuda/exchange.h"
 #include "testing/check.h"
 
 namespace fastrnn {
 namespace cuda_threaded {
-
-uint64_t nanoseconds() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
-
 namespace {
 
 using testing::check;
@@ -65,12 +54,6 @@ float value_of(int team, int round, int row, int column) {
   return float((((team * 31 + round) * kRows + row) * 13 + column) % 251);
 }
 
-/// Jitter, so that blocks overtake one another by as much as the protocol lets them.
-void dawdle(int block, int round) {
-  if ((block * 7 + round * 13) % 5 == 0) std::this_thread::yield();
-  if ((block * 31 + round * 17) % 97 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
-}
-
 /// One block's life; how many values it found wrong, -1 where it gave up.
 template <class T>
 int run_block(const Trial& trial, const Placement& place, const Workspace& work, int block) {
@@ -82,7 +65,7 @@ int run_block(const Trial& trial, const Placement& place, const Workspace& work,
   int wrong = 0;
   for (int round = 1; round <= trial.rounds; ++round) {
     const int rows = trial.rows_of(round), gates = trial.gates_of(round);
-    dawdle(block, round);
+    jitter(block, round);
     for (int row = 0; row < rows; ++row)
       for (int gate = 0; gate < gates; ++gate)
         for (int u = slice * kUnits; u < (slice + 1) * kUnits; ++u)
@@ -96,33 +79,12 @@ int run_block(const Trial& trial, const Placement& place, const Workspace& work,
   return wrong;
 }
 
-struct Outcome {
-  int wrong = 0, gave_up = 0;
-  bool flagged = false;
-};
-
 template <class T>
 Outcome run_grid(const Trial& trial) {
   const Placement place = grid_of(trial, int(sizeof(T)));
-  const int blocks = place.blocks(1);
   std::vector<uint64_t> ring(size_t(place.ring_bytes(1) / 8), 0);
-  std::vector<uint32_t> counters(size_t(place.counters(1)), 0);
-  uint32_t failed = 0;
-  const Workspace work{ring.data(), counters.data(), nullptr, &failed, trial.patience};
-  std::vector<int> results(size_t(blocks), 0);
-  std::vector<std::thread> threads;
-  for (int block = 0; block < blocks; ++block)
-    threads.emplace_back([&, block] { results[size_t(block)] = run_block<T>(trial, place, work, block); });
-  for (std::thread& thread : threads) thread.join();
-  Outcome outcome;
-  for (const int result : results) {
-    if (result < 0)
-      ++outcome.gave_up;
-    else
-      outcome.wrong += result;
-  }
-  outcome.flagged = failed != 0;
-  return outcome;
+  return run_blocks(place, ring.data(), trial.patience,
+                    [&](const Workspace& work, int block) { return run_block<T>(trial, place, work, block); });
 }
 
 void check_all(const Trial& trial) {

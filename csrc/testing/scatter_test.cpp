@@ -1,22 +1,12 @@
 // How the blocks of a grid send each other parts of sums, with a thread for each block, as in exchange_test.cpp.
 
-#define FASTRNN_THREADED_BLOCKS
-
-#include <chrono>
-#include <thread>
-#include <vector>
+#include "testing/threaded_grid.h"
 
 #include "cuda/scatter.h"
 #include "testing/check.h"
 
 namespace fastrnn {
 namespace cuda_threaded {
-
-uint64_t nanoseconds() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
-
 namespace {
 
 using testing::check;
@@ -57,12 +47,6 @@ float part_of(int block, int round, int row, int u) {
   return float((((block * 31 + round) * kRows + row) * 13 + u) % 251);
 }
 
-/// Jitter, so that blocks overtake one another by as much as the protocol lets them.
-void jitter(int block, int round) {
-  if ((block * 7 + round * 13) % 5 == 0) std::this_thread::yield();
-  if ((block * 31 + round * 17) % 97 == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
-}
-
 /// One block's life; how many sums it found wrong, -1 where it gave up.
 int run_block(const Trial& trial, const Placement& place, const Workspace& work, int block) {
   if (block == trial.absent) return 0;
@@ -90,30 +74,11 @@ int run_block(const Trial& trial, const Placement& place, const Workspace& work,
   return wrong;
 }
 
-struct Outcome {
-  int wrong = 0, gave_up = 0;
-  bool flagged = false;
-};
-
 Outcome run_grid(const Trial& trial) {
   const Placement place = grid_of(trial);
-  const int blocks = place.blocks(1);
   std::vector<double> ring(size_t(place.ring_bytes(1) / 8), -1.0);  // whatever was
-  std::vector<uint32_t> counters(size_t(place.counters(1)), 0);
-  uint32_t failed = 0;
-  const Workspace work{ring.data(), counters.data(), nullptr, &failed, trial.patience};
-  std::vector<int> results(size_t(blocks), 0);
-  std::vector<std::thread> threads;
-  for (int block = 0; block < blocks; ++block)
-    threads.emplace_back([&, block] { results[size_t(block)] = run_block(trial, place, work, block); });
-  for (std::thread& thread : threads) thread.join();
-  Outcome outcome;
-  for (const int result : results) {
-    outcome.gave_up += result < 0;
-    outcome.wrong += result < 0 ? 0 : result;
-  }
-  outcome.flagged = failed != 0;
-  return outcome;
+  return run_blocks(place, ring.data(), trial.patience,
+                    [&](const Workspace& work, int block) { return run_block(trial, place, work, block); });
 }
 
 }  // namespace
