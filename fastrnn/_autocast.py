@@ -18,6 +18,7 @@ __all__ = [
     "autocast_dtype_on",
     "autocast_refuses",
     "cast_all",
+    "cast_call",
     "cast_weights",
     "output_dtype",
 ]
@@ -65,6 +66,23 @@ def cast_weights(
     if first.dtype is torch.float32:
         return weights, True
     return list(cast_all(dtype, weights)), False
+
+
+def cast_call(
+    input: Tensor,  # noqa: A002 - torch's name
+    initial: Sequence[Any],
+    weights: list[Tensor | None],
+) -> tuple[Tensor, tuple[Tensor | None, ...], list[Tensor | None], bool] | str:
+    """A call's tensors as autocast, which is on, has them, and whether weights stay float32.
+
+    Or why the engine leaves the call to torch.
+    """
+    dtype = autocast_dtype(input)
+    assert dtype is not None
+    reason = autocast_refuses(dtype, (input, *initial, *weights))
+    if reason is not None:
+        return reason
+    return input.to(dtype), cast_all(dtype, initial), *cast_weights(dtype, weights)
 
 
 def output_dtype(

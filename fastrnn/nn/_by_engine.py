@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils.rnn import PackedSequence
 
-from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights
+from fastrnn._autocast import autocast_dtype, cast_call
 from fastrnn._cuda import left_to_torch
 from fastrnn._dispatch import engine_refuses, never_compiled, run_stack
 from fastrnn._layouts import BATCH_FIRST, PACKED, TIME_FIRST
@@ -16,6 +16,7 @@ from fastrnn._native import core
 from fastrnn._plan import LayerPlan, Uneven, rows_plan, stack_plan
 from fastrnn._regularizers import Regularizers
 from fastrnn._rows import Rows
+from fastrnn.nn._checks import given_states
 from fastrnn.nn._layer import Layer
 
 __all__ = ["ByEngine"]
@@ -70,27 +71,18 @@ class ByEngine(Layer):
         kind = type(input)
         if kind is not Tensor and kind is not Parameter:  # fake, or some other subclass
             return f"input is a {kind.__name__}"
-        initial: tuple[Any, ...]
-        if self._num_states == 1:
-            initial = (hx,)
-        elif hx is None:
-            initial = (None, None)
-        elif type(hx) in (tuple, list) and len(hx) == 2 and hx[0] is not None and hx[1] is not None:
-            initial = (hx[0], hx[1])
-        else:
+        initial = given_states(hx, self._num_states)
+        if initial is None:
             return "hx is not a pair"
         weights = self._engine_weights()
         if weights is None:
             return "a weight is missing"
         mixed = False
-        cast = autocast_dtype(input)
-        if cast is not None:
-            reason = autocast_refuses(cast, (input, *initial, *weights))
-            if reason is not None:
-                return reason
-            input = input.to(cast)  # noqa: A001
-            initial = cast_all(cast, initial)
-            weights, mixed = cast_weights(cast, weights)
+        if autocast_dtype(input) is not None:
+            cast = cast_call(input, initial, weights)
+            if isinstance(cast, str):
+                return cast
+            input, initial, weights, mixed = cast  # noqa: A001
         num_directions = 2 if self.bidirectional else 1
         zoneout = self._rates is not None and self._rates.any_zoneout
         if rows is None or rows.batch_sizes is None:

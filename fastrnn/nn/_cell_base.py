@@ -10,7 +10,7 @@ from torch.nn import Module, Parameter
 from torch.nn.modules.rnn import RNNCellBase
 
 from fastrnn import _composed
-from fastrnn._autocast import autocast_dtype, autocast_refuses, cast_all, cast_weights, output_dtype
+from fastrnn._autocast import autocast_dtype, cast_call, output_dtype
 from fastrnn._cuda import left_to_torch
 from fastrnn._dispatch import (
     composed_needed,
@@ -23,7 +23,7 @@ from fastrnn._layouts import STEP
 from fastrnn._native import core
 from fastrnn._operator_calls import operators_refuse, planned_layer
 from fastrnn._plan import CELL_INFO, step_plan
-from fastrnn.nn._checks import check_states, check_weights, no_script, public_name
+from fastrnn.nn._checks import check_states, check_weights, given_states, no_script, public_name
 
 __all__ = ["RecurrentCell"]
 
@@ -80,14 +80,8 @@ class RecurrentCell(RNNCellBase):
         kind = type(input)
         if kind is not Tensor and kind is not Parameter:
             return f"input is a {kind.__name__}"
-        initial: tuple[Any, ...]
-        if self._num_states == 1:
-            initial = (hx,)
-        elif hx is None:
-            initial = (None, None)
-        elif type(hx) in (tuple, list) and len(hx) == 2 and hx[0] is not None and hx[1] is not None:
-            initial = (hx[0], hx[1])
-        else:
+        initial = given_states(hx, self._num_states)
+        if initial is None:
             return "hx is not a pair"
         cell = self._cell()
         if cell is None:
@@ -96,14 +90,11 @@ class RecurrentCell(RNNCellBase):
         if (weights[2] is None) != (weights[3] is None):
             return "one bias is missing"
         mixed = False
-        cast = autocast_dtype(input)
-        if cast is not None:
-            reason = autocast_refuses(cast, (input, *initial, *weights))
-            if reason is not None:
-                return reason
-            input = input.to(cast)  # noqa: A001
-            initial = cast_all(cast, initial)
-            weights, mixed = cast_weights(cast, weights)
+        if autocast_dtype(input) is not None:
+            cast = cast_call(input, initial, weights)
+            if isinstance(cast, str):
+                return cast
+            input, initial, weights, mixed = cast  # noqa: A001
         plan = step_plan(
             core.isa_id(), cell, input.dtype, input.shape, self.input_size, self.hidden_size, mixed
         )

@@ -38,6 +38,17 @@ def check_bool(name: str, value: object) -> None:
         raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
 
 
+def given_states(hx: Any, num_states: int) -> tuple[Any, ...] | None:
+    """``hx`` as a layer or cell of so many states takes it, a state each; None where it isn't."""
+    if num_states == 1:
+        return (hx,)
+    if hx is None:
+        return (None, None)
+    if type(hx) in (tuple, list) and len(hx) == 2 and hx[0] is not None and hx[1] is not None:
+        return hx[0], hx[1]
+    return None
+
+
 def check_states(x: Tensor, states: Sequence[Tensor | None]) -> None:
     """Raise RuntimeError for states of another dtype, which operations would promote."""
     if torch._C._is_any_autocast_enabled():
